@@ -1,0 +1,3 @@
+//! Builds the appliance image.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! Boots the appliance image and uses it as an operator would.
+
+fn main() {}

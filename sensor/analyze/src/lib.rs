@@ -1,0 +1,1 @@
+//! Frames in, records out: decapsulation, flows, streams, protocols, log encoders.

@@ -1,0 +1,1 @@
+//! The embedded collector: demo, tests and small sites.

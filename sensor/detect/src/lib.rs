@@ -1,0 +1,1 @@
+//! The Suricata rule language.

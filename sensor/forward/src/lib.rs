@@ -1,0 +1,1 @@
+//! From the spool over TLS to the collector.

@@ -1,0 +1,1 @@
+//! Lumberjack v2 frames and windows, without I/O.

@@ -1,0 +1,1 @@
+//! Scans carved files with YARA and clamd, in a process of its own.

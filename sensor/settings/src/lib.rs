@@ -1,0 +1,1 @@
+//! The one model of tenrec.toml, and the messages of the control socket.

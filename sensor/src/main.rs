@@ -1,0 +1,3 @@
+//! The Tenrec sensor: daemon and command line.
+
+fn main() {}

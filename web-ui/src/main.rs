@@ -1,0 +1,3 @@
+//! The local web UI: status, connections, files.
+
+fn main() {}
