@@ -1,1 +1,27 @@
-//! Frames in, records out: decapsulation, flows, streams, protocols, log encoders.
+//! Frames in, records out: decapsulation, flows, streams, protocols, files, log encoders.
+//!
+//! This crate knows no I/O, no clock and no threads: time is the packets' time, and the same frames give the same
+//! records whether they come from an interface or a file.
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test that fails may panic",))]
+
+pub mod files;
+mod frame;
+mod id;
+pub mod log;
+mod options;
+mod output;
+mod protocol;
+pub mod protocols;
+mod reader;
+mod time;
+mod weird;
+
+pub use frame::{Frame, Link};
+pub use id::{Direction, Endpoint, FlowId, Pair, Transport, Uid, UidSource};
+pub use options::{Carve, Network, Options};
+pub use output::{FlowNotes, Output};
+pub use protocol::{Analyzer, Beginning, IDENTIFY_BYTES, MAX_UNCONSUMED, Match, Protocol, Step};
+pub use reader::Reader;
+pub use time::{Interval, Time};
+pub use weird::{WEIRD, WeirdRecord};

@@ -1,0 +1,105 @@
+//! How a sensor analyses. Set once, before the first frame.
+
+use std::net::IpAddr;
+
+use crate::log::Profile;
+
+/// Settings of the analysis, the same for every worker but for the seed.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Which columns are written, and which of Malcolm's extra scripts are followed.
+    pub profile: Profile,
+    /// Makes uids; the same seed and packets give the same uids.
+    pub seed: u64,
+    /// Whether packets with a wrong checksum are left out, as Zeek does by default.
+    pub checksums: bool,
+    /// Networks that `local_orig` and `local_resp` mean. Zeek's default: the private and link-local ones.
+    pub local: Vec<Network>,
+    /// Bytes of one file that are carved at most; 0 carves nothing. Malcolm's `EXTRACTED_FILE_MAX_BYTES`.
+    pub carve_bytes: u64,
+    /// Which files are carved.
+    pub carve: Carve,
+    /// Flows kept at once in one worker; above this the one idle for longest is ended.
+    pub max_flows: usize,
+}
+
+/// Which files are carved, by MIME type. Malcolm's `ZEEK_EXTRACTOR_MODE`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carve {
+    /// None.
+    None,
+    /// Those whose MIME type was recognised.
+    Known,
+    /// Those whose MIME type Malcolm maps to an extension.
+    Mapped,
+    /// All.
+    All,
+    /// Those of types that carry exploits.
+    Interesting,
+    /// All but common plain text.
+    NotCommonText,
+}
+
+/// An IP prefix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    addr: IpAddr,
+    bits: u8,
+}
+
+impl Network {
+    /// `bits` above the address's width mean the whole address.
+    pub const fn new(addr: IpAddr, bits: u8) -> Self {
+        Self { addr, bits }
+    }
+
+    /// Whether `addr` lies in it.
+    pub fn contains(&self, addr: IpAddr) -> bool {
+        match (self.addr, addr) {
+            (IpAddr::V4(net), IpAddr::V4(addr)) => {
+                let shift = 32u32.saturating_sub(u32::from(self.bits));
+                (net.to_bits() ^ addr.to_bits()).checked_shr(shift).unwrap_or(0) == 0
+            }
+            (IpAddr::V6(net), IpAddr::V6(addr)) => {
+                let shift = 128u32.saturating_sub(u32::from(self.bits));
+                (net.to_bits() ^ addr.to_bits()).checked_shr(shift).unwrap_or(0) == 0
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        use std::net::{Ipv4Addr, Ipv6Addr};
+        let v4 = |a, b, c, d, bits| Network::new(IpAddr::V4(Ipv4Addr::new(a, b, c, d)), bits);
+        let v6 = |first, bits| Network::new(IpAddr::V6(Ipv6Addr::new(first, 0, 0, 0, 0, 0, 0, 0)), bits);
+        Self {
+            profile: Profile::Stock,
+            seed: 0,
+            checksums: true,
+            // Zeek's Site::private_address_space (RFC 1918, 6598, 6890, 4193, 4291).
+            local: vec![
+                v4(10, 0, 0, 0, 8),
+                v4(192, 168, 0, 0, 16),
+                v4(172, 16, 0, 0, 12),
+                v4(100, 64, 0, 0, 10),
+                v4(127, 0, 0, 0, 8),
+                v4(169, 254, 0, 0, 16),
+                v6(0xfc00, 7),
+                v6(0xfe80, 10),
+                Network::new(IpAddr::V6(Ipv6Addr::LOCALHOST), 128),
+            ],
+            carve_bytes: 134_217_728,
+            carve: Carve::None,
+            max_flows: 500_000,
+        }
+    }
+}
+
+impl Options {
+    /// Whether `addr` is in one of the local networks.
+    pub fn is_local(&self, addr: IpAddr) -> bool {
+        self.local.iter().any(|network| network.contains(addr))
+    }
+}

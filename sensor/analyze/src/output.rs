@@ -1,0 +1,147 @@
+//! Where analyzers put what they find.
+
+use std::any::{Any, TypeId};
+
+use ahash::AHashMap;
+
+use crate::files::{FileHandle, FileStart, FileSummary, Files};
+use crate::log::Record;
+use crate::weird::Weirds;
+use crate::{Direction, FlowId, Options, Time, UidSource};
+
+/// Everything a worker collects until the next [`crate::Sensor::take`]; shared by all of its flows.
+pub(crate) struct Sink {
+    pub(crate) options: Options,
+    pub(crate) records: Vec<Box<dyn Record>>,
+    pub(crate) weirds: Weirds,
+    pub(crate) uids: UidSource,
+    pub(crate) files: Files,
+    state: AHashMap<TypeId, Box<dyn Any + Send>>,
+}
+
+impl Sink {
+    pub(crate) fn new(options: Options) -> Self {
+        Self {
+            uids: UidSource::new(options.seed),
+            files: Files::new(&options),
+            records: Vec::new(),
+            weirds: Weirds::default(),
+            state: AHashMap::new(),
+            options,
+        }
+    }
+
+    pub(crate) fn weird(&mut self, at: Time, id: Option<&FlowId>, name: &'static str, addl: Option<&[u8]>, source: Option<&'static str>) {
+        if let Some(record) = self.weirds.seen(at, id, name, addl, source) {
+            self.records.push(Box::new(record));
+        }
+    }
+
+    /// State that a protocol keeps for all flows of this worker, made when first asked for.
+    pub(crate) fn state<T: Any + Send + Default>(&mut self) -> &mut T {
+        let slot = self.state.entry(TypeId::of::<T>()).or_insert_with(|| Box::<T>::default());
+        slot.downcast_mut().expect("the key is the type of the value")
+    }
+}
+
+/// What the engine keeps of a flow for `conn.log` and lets analyzers change.
+#[derive(Debug, Default)]
+pub struct FlowNotes {
+    /// Protocols confirmed on this flow, in order.
+    pub services: Vec<&'static str>,
+    /// Protocols confirmed and then violated.
+    pub failed: Vec<&'static str>,
+}
+
+/// Handed to an analyzer with each call.
+pub struct Output<'a> {
+    /// Time of the packet that is being analysed.
+    pub at: Time,
+    /// The flow.
+    pub id: FlowId,
+    pub(crate) name: &'static str,
+    pub(crate) notes: &'a mut FlowNotes,
+    pub(crate) sink: &'a mut Sink,
+}
+
+impl Output<'_> {
+    /// Writes a record.
+    pub fn record(&mut self, record: impl Record + 'static) {
+        self.sink.records.push(Box::new(record));
+    }
+
+    /// Names an oddity on the wire (Zeek's `weird.log`); `name` is Zeek's.
+    pub fn weird(&mut self, name: &'static str) {
+        self.sink.weird(self.at, Some(&self.id), name, None, None);
+    }
+
+    /// As [`Output::weird`], with details and the analyzer that saw it.
+    pub fn weird_detail(&mut self, name: &'static str, addl: Option<&[u8]>, source: Option<&'static str>) {
+        self.sink.weird(self.at, Some(&self.id), name, addl, source);
+    }
+
+    /// The analyzer is sure of its protocol: its name becomes a service of the flow. May be called often.
+    pub fn confirm(&mut self) {
+        self.service(self.name);
+    }
+
+    /// Adds a service by name.
+    pub fn service(&mut self, name: &'static str) {
+        if !self.notes.services.contains(&name) && !self.notes.failed.contains(&name) {
+            self.notes.services.push(name);
+        }
+    }
+
+    /// Whether the analyzer's protocol was confirmed.
+    pub fn is_confirmed(&self) -> bool {
+        self.notes.services.contains(&self.name)
+    }
+
+    /// How this sensor is set.
+    pub fn options(&self) -> &Options {
+        &self.sink.options
+    }
+
+    /// State that a protocol keeps for all flows of this worker. Bound it: it lives as long as the worker.
+    pub fn state<T: Any + Send + Default>(&mut self) -> &mut T {
+        self.sink.state()
+    }
+
+    /// A new file is transferred on this flow.
+    pub fn file_open(&mut self, from: Direction, start: FileStart) -> FileHandle {
+        let uid = self.sink.uids.file();
+        self.sink.files.open(uid, self.at, &self.id, from, start)
+    }
+
+    /// The next bytes of a file.
+    pub fn file_data(&mut self, file: FileHandle, bytes: &[u8]) {
+        self.sink.files.data(file, self.at, bytes);
+    }
+
+    /// Bytes of a file at an offset (ranges, SMB).
+    pub fn file_data_at(&mut self, file: FileHandle, offset: u64, bytes: &[u8]) {
+        self.sink.files.data_at(file, self.at, offset, bytes);
+    }
+
+    /// So many bytes of a file were not seen.
+    pub fn file_gap(&mut self, file: FileHandle, len: u64) {
+        self.sink.files.gap(file, self.at, len);
+    }
+
+    /// The size of a file became known.
+    pub fn file_total(&mut self, file: FileHandle, total: u64) {
+        self.sink.files.total(file, total);
+    }
+
+    /// What is known of a file so far.
+    pub fn file_summary(&self, file: FileHandle) -> Option<FileSummary> {
+        self.sink.files.summary(file)
+    }
+
+    /// The transfer has ended: writes the file's record and says what was found.
+    pub fn file_close(&mut self, file: FileHandle) -> Option<FileSummary> {
+        let (summary, record) = self.sink.files.close(file)?;
+        self.sink.records.push(Box::new(record));
+        Some(summary)
+    }
+}
