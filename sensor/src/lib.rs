@@ -1,6 +1,10 @@
-//! The Tenrec sensor: capture, PCAP writing, sandbox and the daemon that joins them to the analysis.
+//! The Tenrec sensor: what the daemon and the command line share.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test that fails may panic",))]
 
 pub mod capture;
+pub mod carver;
+pub mod logs;
 pub mod pcap;
+pub mod read;
+pub mod replay;
 pub mod sandbox;
