@@ -19,12 +19,10 @@ use std::{
 
 use caps::CapSet;
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, NetPort, PathBeneath, PathFd, Ruleset, RulesetAttr,
-    RulesetCreatedAttr, RulesetStatus,
+    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, NetPort, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreatedAttr,
+    RulesetStatus,
 };
-use seccompiler::{
-    SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, TargetArch,
-};
+use seccompiler::{SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, TargetArch};
 use thiserror::Error;
 
 /// What a sandboxed process may still do.
@@ -194,9 +192,7 @@ const REFUSED: &[libc::c_long] = &[
 
 fn restrict_calls() -> Result<(), Error> {
     let failed = |error: &dyn std::fmt::Display| Error::Seccomp(error.to_string());
-    let compare = |argument, op, value| {
-        SeccompCondition::new(argument, SeccompCmpArgLen::Dword, op, value).map_err(|error| failed(&error))
-    };
+    let compare = |argument, op, value| SeccompCondition::new(argument, SeccompCmpArgLen::Dword, op, value).map_err(|error| failed(&error));
     let rule = |conditions| SeccompRule::new(conditions).map_err(|error| failed(&error));
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = REFUSED.iter().map(|call| (*call, Vec::new())).collect();
     // Sockets of other families than these. AF_NETLINK: the C library asks the kernel for addresses.
@@ -209,10 +205,7 @@ fn restrict_calls() -> Result<(), Error> {
     let not_netlink = compare(0, SeccompCmpOp::Ne, libc::AF_NETLINK as u64)?;
     rules.insert(libc::SYS_socket, vec![rule(others)?, rule(vec![raw, not_netlink])?]);
     // eBPF: look up (1), update (2), delete (3), go on (4) in maps that are open; of larger numbers none.
-    rules.insert(
-        libc::SYS_bpf,
-        vec![rule(vec![compare(0, SeccompCmpOp::Gt, 4)?])?, rule(vec![compare(0, SeccompCmpOp::Eq, 0)?])?],
-    );
+    rules.insert(libc::SYS_bpf, vec![rule(vec![compare(0, SeccompCmpOp::Gt, 4)?])?, rule(vec![compare(0, SeccompCmpOp::Eq, 0)?])?]);
     // A new user namespace would bring all capabilities back, in it.
     let namespaces = (libc::CLONE_NEWUSER | libc::CLONE_NEWNS | libc::CLONE_NEWNET) as u64;
     let mut cloning = Vec::new();

@@ -80,8 +80,7 @@ fn check_filter(filter: &str, wanted: &[&str]) {
         }
         let counters = wait_for(&mut capture, kinds.len() as u64).total;
         let kept = drain(&mut sources, counters.captured as usize);
-        let names: Vec<_> =
-            kinds.iter().filter(|(_, frame)| kept.iter().any(|kept| kept.data == *frame)).map(|(name, _)| *name).collect();
+        let names: Vec<_> = kinds.iter().filter(|(_, frame)| kept.iter().any(|kept| kept.data == *frame)).map(|(name, _)| *name).collect();
         assert_eq!(names, wanted, "{filter}, {mode:?}: {counters}");
         assert_eq!(counters.filtered as usize, kinds.len() - wanted.len(), "{filter}, {mode:?}: {counters}");
     }
@@ -147,7 +146,8 @@ fn a_flow_that_is_cut_off_is_counted_and_its_end_still_seen() {
     let Some(wire) = Wire::lay("a_flow_that_is_cut_off_is_counted_and_its_end_still_seen") else { return };
     let (mut capture, mut sources) = capture::open(&Options { shunting: true, ..near("") }).unwrap();
     let mut shunts = capture.take_shunts().unwrap();
-    let mut flow = FlowKey { low_port: 4000_u16.to_be_bytes(), high_port: 80_u16.to_be_bytes(), protocol: 6, version: 4, ..FlowKey::default() };
+    let mut flow =
+        FlowKey { low_port: 4000_u16.to_be_bytes(), high_port: 80_u16.to_be_bytes(), protocol: 6, version: 4, ..FlowKey::default() };
     flow.low[..4].copy_from_slice(&[10, 0, 0, 1]);
     flow.high[..4].copy_from_slice(&[10, 0, 0, 2]);
     shunts.cut(&flow).unwrap();

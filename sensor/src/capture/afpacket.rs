@@ -171,10 +171,7 @@ fn spreading() -> Vec<sock_filter> {
     let v6 = sum(NETWORK, &[8, 12, 16, 20, 24, 28, 32, 36]);
     // The three words overlap both addresses; the lower halves that differ between hosts add up to the same both ways.
     let other = sum(LINK, &[2, 8]);
-    let mut code = vec![
-        instruction(LOAD, 0, 0, PROTOCOL),
-        instruction(0x15, 0, v4.len() as u8, 0x0800),
-    ];
+    let mut code = vec![instruction(LOAD, 0, 0, PROTOCOL), instruction(0x15, 0, v4.len() as u8, 0x0800)];
     code.extend(v4);
     code.push(instruction(0x15, 0, v6.len() as u8, 0x86dd));
     code.extend(v6);

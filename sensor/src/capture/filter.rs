@@ -76,8 +76,7 @@ impl Filter {
     /// The library shows an instruction only as text, `code jt jf k`: the format of `tcpdump -ddd`.
     fn read(text: &str, program: &pcap::BpfProgram) -> Result<Self, Invalid> {
         let unreadable = || Invalid { text: text.to_owned(), reason: "libpcap's program could not be read".to_owned() };
-        let instructions: Option<Vec<_>> =
-            program.get_instructions().iter().map(|instruction| parse(&instruction.to_string())).collect();
+        let instructions: Option<Vec<_>> = program.get_instructions().iter().map(|instruction| parse(&instruction.to_string())).collect();
         let instructions = instructions.filter(|all| !all.is_empty()).ok_or_else(unreadable)?;
         Ok(Self { text: text.to_owned(), instructions })
     }

@@ -113,7 +113,9 @@ pub fn turn_offloads_off(interface: &Interface) -> Result<Offloads, Error> {
         }
         match sys::ethtool(socket.as_fd(), name, switch.set, value & !switch.off) {
             Ok(_) => offloads.were.push((switch.name.to_owned(), switch.set, value)),
-            Err(error) => tracing::warn!(interface = %name, switch = switch.name, %error, "offload stays on: frames may arrive glued together"),
+            Err(error) => {
+                tracing::warn!(interface = %name, switch = switch.name, %error, "offload stays on: frames may arrive glued together")
+            }
         }
     }
     Ok(offloads)
@@ -136,12 +138,8 @@ pub fn put_back(offloads: &Offloads) {
 pub fn promiscuous(interface: &Interface) -> Result<OwnedFd, Error> {
     let refused = |source| Error::Refused { name: interface.name.clone(), act: "listen to every frame of", source };
     let socket = sys::packet_socket().map_err(refused)?;
-    let membership = libc::packet_mreq {
-        mr_ifindex: interface.index as i32,
-        mr_type: libc::PACKET_MR_PROMISC as u16,
-        mr_alen: 0,
-        mr_address: [0; 8],
-    };
+    let membership =
+        libc::packet_mreq { mr_ifindex: interface.index as i32, mr_type: libc::PACKET_MR_PROMISC as u16, mr_alen: 0, mr_address: [0; 8] };
     sys::set_option(&socket, libc::SOL_PACKET, libc::PACKET_ADD_MEMBERSHIP, membership).map_err(refused)?;
     Ok(socket)
 }

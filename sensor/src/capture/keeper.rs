@@ -58,8 +58,8 @@ pub fn run() -> io::Result<()> {
         caps::clear(None, set).map_err(io::Error::other)?;
     }
     // Whoever has no CAP_NET_ADMIN has not turned anything off either.
-    if let Err(error) = caps::set(None, caps::CapSet::Effective, &capabilities)
-        .and_then(|()| caps::set(None, caps::CapSet::Permitted, &capabilities))
+    if let Err(error) =
+        caps::set(None, caps::CapSet::Effective, &capabilities).and_then(|()| caps::set(None, caps::CapSet::Permitted, &capabilities))
     {
         tracing::debug!(%error, "the keeper keeps the capabilities that it has");
     }

@@ -188,14 +188,7 @@ pub fn open(options: &Options) -> Result<(Capture, Vec<Source>), Error> {
 }
 
 impl Capture {
-    fn add(
-        &mut self,
-        options: &Options,
-        slot: u16,
-        name: &str,
-        filter: Option<&Filter>,
-        sources: &mut [Source],
-    ) -> Result<(), String> {
+    fn add(&mut self, options: &Options, slot: u16, name: &str, filter: Option<&Filter>, sources: &mut [Source]) -> Result<(), String> {
         let interface = Interface::find(name).map_err(|error| chain(&error))?;
         // Of an interface that cannot be made promiscuous its own frames are better than none.
         let promiscuous = interface::promiscuous(&interface)
@@ -204,8 +197,7 @@ impl Capture {
         let offloads = interface::turn_offloads_off(&interface)
             .inspect_err(|error| tracing::warn!(interface = name, error = chain(error), "offloads stay as they are"))
             .ok();
-        let mut open =
-            Open { interface, slot, mode: Mode::AfPacket, statistics: None, offloads, _promiscuous: promiscuous };
+        let mut open = Open { interface, slot, mode: Mode::AfPacket, statistics: None, offloads, _promiscuous: promiscuous };
         let attached = self.xdp.as_mut().map(|xdp| xdp.attach(&open.interface, slot, options.snap, filter, options.mode));
         match attached {
             Some(Ok(mode)) => open.mode = mode,
@@ -217,8 +209,7 @@ impl Capture {
                 if let Some(Err(error)) = failed {
                     tracing::warn!(interface = name, error = chain(&error), "no XDP here, capturing with AF_PACKET");
                 }
-                let rings =
-                    afpacket::open(&open.interface, slot, sources.len(), options.ring_bytes, options.snap, filter);
+                let rings = afpacket::open(&open.interface, slot, sources.len(), options.ring_bytes, options.snap, filter);
                 match rings {
                     Ok((rings, statistics)) => {
                         for (source, ring) in sources.iter_mut().zip(rings) {

@@ -223,9 +223,7 @@ pub fn bind_packet(socket: &OwnedFd, ifindex: u32, protocol: u16) -> io::Result<
         sll_addr: [0; 8],
     };
     // SAFETY: the address is as long as it says.
-    let result = unsafe {
-        libc::bind(socket.as_raw_fd(), (&raw const address).cast(), size_of::<libc::sockaddr_ll>() as libc::socklen_t)
-    };
+    let result = unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), size_of::<libc::sockaddr_ll>() as libc::socklen_t) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
@@ -321,9 +319,7 @@ impl Mapping {
     pub fn new(fd: &impl AsFd, length: usize) -> io::Result<Self> {
         let flags = libc::MAP_SHARED | libc::MAP_POPULATE;
         // SAFETY: a new mapping at an address of the kernel's choice.
-        let start = unsafe {
-            libc::mmap(null_mut(), length, libc::PROT_READ | libc::PROT_WRITE, flags, fd.as_fd().as_raw_fd(), 0)
-        };
+        let start = unsafe { libc::mmap(null_mut(), length, libc::PROT_READ | libc::PROT_WRITE, flags, fd.as_fd().as_raw_fd(), 0) };
         if start == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(Self { start: start.cast(), length }) }
     }
 

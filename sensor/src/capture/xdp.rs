@@ -29,8 +29,7 @@ use crate::capture::{
 
 /// `ebpf/build` makes it; `build.rs` says whether it is there.
 #[cfg(has_ebpf)]
-static OBJECT: &[u8] =
-    aya::include_bytes_aligned!(concat!(env!("CARGO_MANIFEST_DIR"), "/../ebpf/target/bpfel-unknown-none/release/ebpf"));
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("CARGO_MANIFEST_DIR"), "/../ebpf/target/bpfel-unknown-none/release/ebpf"));
 #[cfg(not(has_ebpf))]
 static OBJECT: &[u8] = &[];
 
@@ -107,9 +106,7 @@ impl Xdp {
         let loaded = |source| Error::Program { act: "loaded", source };
         program(&mut ebpf, "accepted")?.load().map_err(loaded)?;
         program(&mut ebpf, "enter")?.load().map_err(loaded)?;
-        let log = EbpfLogger::init(&mut ebpf)
-            .inspect_err(|error| tracing::warn!(%error, "no log lines of the XDP program"))
-            .ok();
+        let log = EbpfLogger::init(&mut ebpf).inspect_err(|error| tracing::warn!(%error, "no log lines of the XDP program")).ok();
         let rings = (options.workers.max(1) as u32).min(RINGS);
         let bytes = ring_bytes(options.ring_bytes);
         let mut table = ArrayOfMaps::<_, MapData>::try_from(take(&mut ebpf, "RINGS")?).map_err(map("RINGS"))?;
@@ -155,14 +152,7 @@ impl Xdp {
     ///
     /// # Errors
     /// [`Error`]: the filter is refused, or the interface takes no XDP program.
-    pub fn attach(
-        &mut self,
-        interface: &Interface,
-        slot: u16,
-        snap: u32,
-        filter: Option<&Filter>,
-        mode: Mode,
-    ) -> Result<Mode, Error> {
+    pub fn attach(&mut self, interface: &Interface, slot: u16, snap: u32, filter: Option<&Filter>, mode: Mode) -> Result<Mode, Error> {
         let slot = u32::from(slot);
         let mut flags = if self.shunting { SHUNTING } else { 0 };
         if let Some(filter) = filter {
@@ -192,11 +182,7 @@ impl Xdp {
     }
 
     fn set_filter(&mut self, slot: u32, filter: &Filter) -> Result<(), Error> {
-        let endings = Endings::Capture {
-            next: self.next.fd().as_fd().as_raw_fd(),
-            counters: self.counters_fd,
-            slot,
-        };
+        let endings = Endings::Capture { next: self.next.fd().as_fd().as_raw_fd(), counters: self.counters_fd, slot };
         let words = translate::translate(filter.instructions(), endings)?;
         let refused = |source| Error::FilterRefused { text: filter.text().to_owned(), source };
         let program = sys::load_xdp("tenrec_filter", &words).map_err(refused)?;
@@ -266,10 +252,7 @@ impl Shunts {
 }
 
 fn add(a: Counters, b: Counters) -> Counters {
-    let tally = |a: abi::Tally, b: abi::Tally| abi::Tally {
-        frames: a.frames.wrapping_add(b.frames),
-        bytes: a.bytes.wrapping_add(b.bytes),
-    };
+    let tally = |a: abi::Tally, b: abi::Tally| abi::Tally { frames: a.frames.wrapping_add(b.frames), bytes: a.bytes.wrapping_add(b.bytes) };
     Counters {
         received: tally(a.received, b.received),
         captured: tally(a.captured, b.captured),
@@ -321,13 +304,7 @@ impl Ring {
             let Some((header, data)) = record.split_at_checked(size_of::<FrameHeader>()) else { continue };
             let header: FrameHeader = bytemuck::pod_read_unaligned(header);
             let Some(data) = data.get(..header.captured_len as usize) else { continue };
-            frame(Frame {
-                at: self.clock.at(header.time),
-                wire_len: header.wire_len,
-                data,
-                interface: header.slot,
-                link: Link::ETHERNET,
-            });
+            frame(Frame { at: self.clock.at(header.time), wire_len: header.wire_len, data, interface: header.slot, link: Link::ETHERNET });
             frames += 1;
         }
         frames

@@ -30,7 +30,10 @@ impl Budget {
     /// If the folder cannot be made or read; the message names it.
     pub fn open(folder: &Path, most: u64, floor: u64) -> io::Result<Self> {
         let explain = |error: io::Error| {
-            io::Error::new(error.kind(), format!("cannot use {} for captures: {error}; change pcap.folder in tenrec.toml", folder.display()))
+            io::Error::new(
+                error.kind(),
+                format!("cannot use {} for captures: {error}; change pcap.folder in tenrec.toml", folder.display()),
+            )
         };
         fs::create_dir_all(folder).map_err(explain)?;
         let mut found: Vec<(SystemTime, PathBuf, u64)> = Vec::new();

@@ -191,10 +191,7 @@ impl Files {
         if !self.options.lz4 {
             return Ok(());
         }
-        let info = FrameInfo::new()
-            .block_size(BlockSize::Max256KB)
-            .content_size(Some(bytes.len() as u64))
-            .content_checksum(true);
+        let info = FrameInfo::new().block_size(BlockSize::Max256KB).content_size(Some(bytes.len() as u64)).content_checksum(true);
         let mut encoder = FrameEncoder::with_frame_info(info, to);
         encoder.write_all(bytes)?;
         encoder.finish().map_err(io::Error::other).map(drop)

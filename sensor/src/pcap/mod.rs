@@ -157,11 +157,10 @@ impl Feed {
     /// Keeps a frame for writing. If there is no room it is counted as dropped.
     pub fn frame(&mut self, frame: &Frame<'_>) {
         let interface = frame.interface;
-        let has_room = |block: &Block| block.has_room(frame);
-        if let Some(Some(block)) = self.open.get(usize::from(interface)) {
-            if !has_room(block) {
-                self.pass_on(usize::from(interface));
-            }
+        if let Some(Some(block)) = self.open.get(usize::from(interface))
+            && !block.has_room(frame)
+        {
+            self.pass_on(usize::from(interface));
         }
         if let Some(Some(block)) = self.open.get_mut(usize::from(interface)) {
             block.push(frame);

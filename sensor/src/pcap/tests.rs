@@ -24,7 +24,13 @@ fn frame(n: u32, interface: u16, data: &mut Vec<u8>) -> Frame<'_> {
     data.clear();
     data.extend(n.to_be_bytes());
     data.resize(60 + (n as usize * 7919) % 1400, n as u8);
-    Frame { at: Time(1_700_000_000_000_000_001 + i64::from(n) * 1_000_000), wire_len: data.len() as u32 + 10, data, interface, link: Link::ETHERNET }
+    Frame {
+        at: Time(1_700_000_000_000_000_001 + i64::from(n) * 1_000_000),
+        wire_len: data.len() as u32 + 10,
+        data,
+        interface,
+        link: Link::ETHERNET,
+    }
 }
 
 /// Writes `frames` frames on each interface and finishes; waits where a real worker would drop.
