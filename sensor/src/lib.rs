@@ -7,4 +7,5 @@ pub mod logs;
 pub mod pcap;
 pub mod read;
 pub mod replay;
+pub mod run;
 pub mod sandbox;

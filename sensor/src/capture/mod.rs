@@ -141,6 +141,8 @@ struct Open {
 pub struct Capture {
     xdp: Option<Xdp>,
     open: Vec<Open>,
+    /// What was counted when the capture was stopped.
+    last: Option<Vec<InterfaceCounters>>,
     failures: Vec<(String, String)>,
 }
 
@@ -162,7 +164,7 @@ pub fn open(options: &Options) -> Result<(Capture, Vec<Source>), Error> {
     }
     let workers = options.workers.clamp(1, abi::RINGS as usize);
     let mut sources: Vec<Source> = (0..workers).map(|_| Source::default()).collect();
-    let mut capture = Capture { xdp: None, open: Vec::new(), failures: Vec::new() };
+    let mut capture = Capture { xdp: None, open: Vec::new(), last: None, failures: Vec::new() };
     if options.mode != Mode::AfPacket {
         match Xdp::load(options) {
             Ok((xdp, rings)) => {
@@ -236,6 +238,9 @@ impl Capture {
 
     /// What became of the frames, interface by interface.
     pub fn counters(&mut self) -> Vec<InterfaceCounters> {
+        if let Some(last) = &self.last {
+            return last.clone();
+        }
         let mut all = Vec::new();
         for open in &mut self.open {
             let queues = match &mut open.statistics {
@@ -248,6 +253,15 @@ impl Capture {
             all.push(InterfaceCounters::new(&open.interface.name, open.slot, open.mode, queues));
         }
         all
+    }
+
+    /// Takes the XDP program off the interfaces. What is in the rings can still be drained; packet sockets go on until
+    /// their sources are dropped.
+    pub fn stop(&mut self) {
+        self.flush_log();
+        // Frames of the moment in between are seen by nobody, so the counters still add up.
+        self.last = Some(self.counters());
+        self.xdp = None;
     }
 
     /// Passes on what the XDP program has logged. Call it about once a second.
