@@ -20,6 +20,7 @@ use std::{
         Arc,
         atomic::{AtomicU32, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use abi::{Counters, Tally};
@@ -46,6 +47,8 @@ pub struct Error {
 const BLOCK: u32 = 1 << 20;
 /// The kernel hands over a block that is not full after so many milliseconds.
 const RETIRE_MILLISECONDS: u32 = 10;
+/// How long a frame may stand in a block that is not handed over yet, amply.
+pub(super) const DELAY: Duration = Duration::from_millis(5 * RETIRE_MILLISECONDS as u64);
 /// Room in front of each frame for the VLAN tag, kept a multiple of 8.
 const ROOM: i32 = 8;
 /// Length of a VLAN tag.

@@ -16,7 +16,7 @@ pub mod sys;
 pub mod translate;
 pub mod xdp;
 
-use std::os::fd::OwnedFd;
+use std::{os::fd::OwnedFd, time::Duration};
 
 use analyze::Frame;
 use thiserror::Error;
@@ -122,6 +122,12 @@ impl Source {
             frames += socket.drain(limit, &mut frame);
         }
         frames
+    }
+
+    /// How long a frame that was captured may be on its way into the ring: a source that was empty for as long has given
+    /// everything.
+    pub fn delay(&self) -> Duration {
+        if self.sockets.is_empty() { xdp::DELAY } else { afpacket::DELAY }
     }
 }
 

@@ -6,6 +6,7 @@
 use std::{
     io,
     os::fd::{AsFd, AsRawFd, OwnedFd, RawFd},
+    time::Duration,
 };
 
 use abi::{Counters, FILTERED, FlowKey, FrameHeader, LONGEST_FRAME, QUEUES, RINGS, SHUNTING, Shunt};
@@ -32,6 +33,9 @@ use crate::capture::{
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("CARGO_MANIFEST_DIR"), "/../ebpf/target/bpfel-unknown-none/release/ebpf"));
 #[cfg(not(has_ebpf))]
 static OBJECT: &[u8] = &[];
+
+/// How long a record may be reserved and not yet submitted, amply: a program runs for microseconds.
+pub(super) const DELAY: Duration = Duration::from_millis(5);
 
 /// Why XDP is not to be had.
 #[derive(Debug, Error)]

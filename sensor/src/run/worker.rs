@@ -33,7 +33,7 @@ const CHUNK_BATCHES: usize = 256;
 /// How long a worker rests when its source is empty.
 const REST: Duration = Duration::from_millis(1);
 /// How long after a frame was captured it may still be on its way into the ring, amply.
-const UNDER_WAY: i64 = 100_000_000;
+const UNDER_WAY: i64 = 200_000_000;
 /// How often captures are passed on that do not fill a block.
 const FLUSH: Duration = Duration::from_secs(1);
 /// How long frames that are still in the rings are read after the capture was stopped.
@@ -120,15 +120,16 @@ impl Worker {
         pin(self.parts.number);
         let mut flushed = Instant::now();
         let mut stopping: Option<Instant> = None;
+        let mut empty_since: Option<Instant> = None;
         loop {
-            // Asked before draining: what came before the capture was stopped is in the ring by now.
             if stopping.is_none() && self.parts.stop.load(Ordering::Acquire) {
                 stopping = Some(Instant::now());
             }
             let before = now();
             let frames = self.drain();
             if frames == 0 {
-                if stopping.is_some() {
+                let since = *empty_since.get_or_insert_with(Instant::now);
+                if stopping.is_some() && since.elapsed() > self.parts.source.delay() {
                     break;
                 }
                 // Everything that was captured up to `before` has been analysed, so time may pass up to there.
@@ -136,8 +137,11 @@ impl Worker {
                 self.hand_on();
                 self.publish();
                 thread::park_timeout(REST);
-            } else if stopping.is_some_and(|since| since.elapsed() > DRAIN) {
-                break;
+            } else {
+                empty_since = None;
+                if stopping.is_some_and(|since| since.elapsed() > DRAIN) {
+                    break;
+                }
             }
             if flushed.elapsed() >= FLUSH {
                 flushed = Instant::now();
