@@ -32,17 +32,17 @@ fn check_sizes(test: &str, mode: Mode, found: &str) {
 
 #[test]
 fn frames_of_every_size_come_through_native_xdp() {
-    check_sizes("frames_of_every_size_come_through_native_xdp", Mode::Auto, "native XDP");
+    check_sizes("frames_of_every_size_come_through_native_xdp", Mode::Auto, "xdp-native");
 }
 
 #[test]
 fn frames_of_every_size_come_through_generic_xdp() {
-    check_sizes("frames_of_every_size_come_through_generic_xdp", Mode::Generic, "generic XDP");
+    check_sizes("frames_of_every_size_come_through_generic_xdp", Mode::Generic, "xdp-generic");
 }
 
 #[test]
 fn frames_of_every_size_come_through_a_packet_socket() {
-    check_sizes("frames_of_every_size_come_through_a_packet_socket", Mode::AfPacket, "AF_PACKET");
+    check_sizes("frames_of_every_size_come_through_a_packet_socket", Mode::AfPacket, "af_packet");
 }
 
 #[test]

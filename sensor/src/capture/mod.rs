@@ -34,6 +34,8 @@ pub enum Mode {
     /// The best that works: native XDP, generic XDP, AF_PACKET. Only ever wanted, never found.
     #[default]
     Auto,
+    /// Native or generic XDP. Only ever wanted, never found.
+    Xdp,
     /// XDP in the driver.
     Native,
     /// XDP in the kernel's network stack.
@@ -47,9 +49,10 @@ impl Mode {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Auto => "auto",
-            Self::Native => "native XDP",
-            Self::Generic => "generic XDP",
-            Self::AfPacket => "AF_PACKET",
+            Self::Xdp => "xdp",
+            Self::Native => "xdp-native",
+            Self::Generic => "xdp-generic",
+            Self::AfPacket => "af_packet",
         }
     }
 }

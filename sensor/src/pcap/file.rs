@@ -72,7 +72,7 @@ impl Files {
                 self.counters.frames_dropped_disk.fetch_add(block.frames, Ordering::Relaxed);
                 if !self.counters.disk_full.swap(true, Ordering::Relaxed) {
                     let folder = self.options.folder.display();
-                    tracing::error!(%folder, %error, "captures cannot be written, frames are dropped from PCAP: free space, or change pcap.folder, pcap.budget or pcap.floor in tenrec.toml");
+                    tracing::error!(%folder, %error, "captures cannot be written, frames are dropped from PCAP: free space, or change pcap.folder, pcap.budget_megabytes or disk.floor_megabytes in tenrec.toml");
                 }
                 None
             }

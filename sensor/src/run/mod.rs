@@ -289,7 +289,7 @@ impl Losses {
         tracing::error!(
             frames = capture - self.capture.min(capture),
             records = records - self.records.min(records),
-            "lost since the last such line: more workers, a larger capture.ring, a capture filter or a snap length help"
+            "lost since the last such line: more workers, a larger capture.ring_megabytes, a capture filter or a snap length help"
         );
         *self = Self { told: Some(Instant::now()), capture, records };
     }
