@@ -51,6 +51,8 @@ pub struct FlowNotes {
     pub services: Vec<&'static str>,
     /// Protocols confirmed and then violated.
     pub failed: Vec<&'static str>,
+    /// The originator turned out to be the responder: the engine swaps the flow's ends after this call.
+    pub flip: bool,
 }
 
 /// Handed to an analyzer with each call.
@@ -90,6 +92,13 @@ impl Output<'_> {
         if !self.notes.services.contains(&name) && !self.notes.failed.contains(&name) {
             self.notes.services.push(name);
         }
+    }
+
+    /// Who was taken for the originator is the responder (the first DNS message seen is a reply): swaps the ends of
+    /// the flow, from now on.
+    pub fn flip_roles(&mut self) {
+        std::mem::swap(&mut self.id.orig, &mut self.id.resp);
+        self.notes.flip = !self.notes.flip;
     }
 
     /// Whether the analyzer's protocol was confirmed.
