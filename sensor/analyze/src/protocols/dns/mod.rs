@@ -33,6 +33,9 @@ pub static DNS: Protocol = Protocol {
 /// The port of the NetBIOS name service.
 const NETBIOS_PORT: u16 = 137;
 
+/// The port of multicast DNS.
+const MULTICAST_PORT: u16 = 5353;
+
 /// More questions than this mean that it is not DNS (Zeek's `dns_max_queries`).
 const MAX_QUESTIONS: u16 = 25;
 
@@ -65,7 +68,7 @@ struct Pending {
 #[derive(Default)]
 struct Queues(Vec<(u16, VecDeque<Dns>)>);
 
-/// Where a message waits if it does not meet its counterpart.
+/// Where a message waits if it does not meet its counterpart; `Paired` rows are written at once.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Home {
     Paired,
@@ -146,7 +149,10 @@ impl Conversation {
     fn session(&mut self, header: &Header, out: &mut Output<'_>) -> (Dns, Home) {
         let id = header.id;
         let pending = self.pending.get_or_insert_default();
-        let (mut dns, home) = if !header.is_reply {
+        // RFC 6762 §18.1: multicast messages carry no transaction id, so that nothing says which answers which.
+        let (mut dns, home) = if id == 0 && out.id.resp.port == MULTICAST_PORT {
+            (Dns::new(header, out), Home::Paired)
+        } else if !header.is_reply {
             match pending.replies.pop(id) {
                 Some(reply) => (reply, Home::Paired),
                 None if pending.query.is_none() => (Dns::new(header, out), Home::Query),
