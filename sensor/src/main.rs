@@ -1,3 +1,155 @@
-//! The Tenrec sensor: daemon and command line.
+//! The command line `tenrec`.
 
-fn main() {}
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use analyze::log::{Format, Profile};
+use analyze::{Carve, Options};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use tenrec::read::{self, Job};
+
+#[derive(Parser)]
+#[command(
+    name = "tenrec",
+    version,
+    about = "A network sensor: captures packets, analyses them, carves and scans files, forwards logs",
+    max_term_width = 100
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Analyse captures and write logs, sessions and files into a folder
+    Read(Read),
+    /// Write the completions of a shell to standard output
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Args)]
+#[command(after_help = "EXAMPLES:
+  tenrec read monday.pcap --out monday
+  tenrec read *.pcapng.zst --out week --zeek json --profile malcolm --carve interesting
+
+EXIT STATUS:
+  0  everything was read
+  1  a capture was missing, damaged or cut short (what was readable is in the logs)
+  2  the command line was wrong, or the output could not be written")]
+struct Read {
+    /// Captures: PCAP or PCAPNG, plain or as gzip, LZ4 or zstd
+    #[arg(required = true, value_name = "CAPTURE")]
+    captures: Vec<PathBuf>,
+    /// Folder to write into; made if it is not there
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Form of the Zeek logs
+    #[arg(long, value_name = "FORM", default_value = "tsv")]
+    zeek: Form,
+    /// Columns of the Zeek logs
+    #[arg(long, value_name = "PROFILE", default_value = "stock")]
+    profile: Columns,
+    /// Analyse packets with wrong checksums too
+    #[arg(long)]
+    no_checksums: bool,
+    /// Suricata rules to apply; may be given several times
+    #[arg(long, value_name = "FILE")]
+    rules: Vec<PathBuf>,
+    /// Which files are carved into DIR/files
+    #[arg(long, value_name = "MODE", default_value = "none")]
+    carve: CarveMode,
+    /// Bytes of one file carved at most
+    #[arg(long, value_name = "BYTES", default_value_t = 134_217_728, env = "EXTRACTED_FILE_MAX_BYTES")]
+    carve_max_bytes: u64,
+    /// Makes uids: the same seed and capture give the same uids
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Form {
+    /// Tab-separated, with Zeek's header
+    Tsv,
+    /// One JSON object a line
+    Json,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Columns {
+    /// What `zeek -r` writes
+    Stock,
+    /// What Malcolm's Zeek writes: community id, VLANs, MACs, hashes and more
+    Malcolm,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum CarveMode {
+    /// None
+    None,
+    /// Those whose type is known
+    Known,
+    /// Those whose type has an extension in Malcolm's table
+    Mapped,
+    /// All
+    All,
+    /// Those whose type carries exploits
+    Interesting,
+    /// All but common text
+    Notcommtxt,
+}
+
+fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Read(args) => run_read(&args),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "tenrec", &mut std::io::stdout());
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+fn run_read(args: &Read) -> ExitCode {
+    let job = Job {
+        captures: args.captures.clone(),
+        out: args.out.clone(),
+        format: match args.zeek {
+            Form::Tsv => Format::Tsv,
+            Form::Json => Format::Json,
+        },
+        options: Options {
+            profile: match args.profile {
+                Columns::Stock => Profile::Stock,
+                Columns::Malcolm => Profile::Malcolm,
+            },
+            seed: args.seed,
+            checksums: !args.no_checksums,
+            carve_bytes: args.carve_max_bytes,
+            carve: match args.carve {
+                CarveMode::None => Carve::None,
+                CarveMode::Known => Carve::Known,
+                CarveMode::Mapped => Carve::Mapped,
+                CarveMode::All => Carve::All,
+                CarveMode::Interesting => Carve::Interesting,
+                CarveMode::Notcommtxt => Carve::NotCommonText,
+            },
+            ..Options::default()
+        },
+        progress: std::io::stderr().is_terminal(),
+    };
+    let report = match read::read(&job) {
+        Ok(report) => report,
+        Err(e) => {
+            eprintln!("tenrec: {}: cannot be written: {e}; free space or choose another folder with --out", job.out.display());
+            return ExitCode::from(2);
+        }
+    };
+    for failure in &report.failed {
+        eprintln!("tenrec: {failure}");
+    }
+    if report.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

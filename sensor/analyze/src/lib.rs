@@ -5,23 +5,36 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test that fails may panic",))]
 
+mod app;
+mod community;
+mod expected;
 pub mod files;
+mod flow;
 mod frame;
+mod icmp;
 mod id;
 pub mod log;
 mod options;
 mod output;
+mod packet;
 mod protocol;
 pub mod protocols;
 mod reader;
+mod sensor;
 mod time;
+mod tunnel;
+mod violation;
 mod weird;
 
+pub use flow::record::{CONN, ConnRecord};
 pub use frame::{Frame, Link};
 pub use id::{Direction, Endpoint, FlowId, Pair, Transport, Uid, UidSource};
 pub use options::{Carve, Network, Options};
 pub use output::{FlowNotes, Output};
 pub use protocol::{Analyzer, Beginning, IDENTIFY_BYTES, MAX_UNCONSUMED, Match, Protocol, Step};
 pub use reader::Reader;
+pub use sensor::{Batch, Counters, Sensor};
 pub use time::{Interval, Time};
+pub use tunnel::{TUNNEL, TunnelRecord};
+pub use violation::{ANALYZER, AnalyzerRecord};
 pub use weird::{WEIRD, WeirdRecord};

@@ -4,10 +4,12 @@ use std::any::{Any, TypeId};
 
 use ahash::AHashMap;
 
+use crate::expected::Expected;
 use crate::files::{FileHandle, FileStart, FileSummary, Files};
 use crate::log::Record;
-use crate::weird::Weirds;
-use crate::{Direction, FlowId, Options, Time, UidSource};
+use crate::protocol::Protocol;
+use crate::weird::{Place, Weirds};
+use crate::{Direction, Endpoint, FlowId, Interval, Options, Time, UidSource};
 
 /// Everything a worker collects until the next [`crate::Sensor::take`]; shared by all of its flows.
 pub(crate) struct Sink {
@@ -16,6 +18,7 @@ pub(crate) struct Sink {
     pub(crate) weirds: Weirds,
     pub(crate) uids: UidSource,
     pub(crate) files: Files,
+    expected: Expected,
     state: AHashMap<TypeId, Box<dyn Any + Send>>,
 }
 
@@ -26,13 +29,30 @@ impl Sink {
             files: Files::new(&options),
             records: Vec::new(),
             weirds: Weirds::default(),
+            expected: Expected::default(),
             state: AHashMap::new(),
             options,
         }
     }
 
     pub(crate) fn weird(&mut self, at: Time, id: Option<&FlowId>, name: &'static str, addl: Option<&[u8]>, source: Option<&'static str>) {
-        if let Some(record) = self.weirds.seen(at, id, name, addl, source) {
+        self.weird_at(at, id.map_or(Place::Nowhere, |id| Place::Flow(*id)), name, addl, source);
+    }
+
+    pub(crate) fn weird_at(&mut self, at: Time, place: Place, name: &'static str, addl: Option<&[u8]>, source: Option<&'static str>) {
+        if let Some(record) = self.weirds.seen(at, place, name, addl, source) {
+            self.records.push(Box::new(record));
+        }
+    }
+
+    /// The protocol that another flow has announced for this one.
+    pub(crate) fn expected(&mut self, at: Time, id: &FlowId) -> Option<&'static Protocol> {
+        self.expected.take(at, id)
+    }
+
+    /// The worker ends: what is still being transferred is closed.
+    pub(crate) fn finish(&mut self, at: Time) {
+        for record in self.files.finish(at) {
             self.records.push(Box::new(record));
         }
     }
@@ -114,6 +134,12 @@ impl Output<'_> {
     /// State that a protocol keeps for all flows of this worker. Bound it: it lives as long as the worker.
     pub fn state<T: Any + Send + Default>(&mut self) -> &mut T {
         self.sink.state()
+    }
+
+    /// Announces a flow to `resp` (from `orig`, if it is known who) that will speak `protocol` within `within`.
+    pub fn expect(&mut self, orig: Option<std::net::IpAddr>, resp: Endpoint, protocol: &'static Protocol, within: Interval) {
+        let until = self.at + within;
+        self.sink.expected.add(self.at, until, orig, resp, protocol);
     }
 
     /// A new file is transferred on this flow.

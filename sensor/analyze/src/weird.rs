@@ -1,8 +1,10 @@
 //! Oddities on the wire: `weird.log`, with Zeek's names and Zeek's rules of what is repeated.
 
+use std::net::IpAddr;
+
 use ahash::AHashSet;
 
-use crate::log::{Column, Log, Record, Row, column};
+use crate::log::{Log, Record, Row, column};
 use crate::{FlowId, Time, Uid};
 
 /// Pairs of flow and name that are remembered so as not to be logged again; cleared when full.
@@ -12,11 +14,20 @@ const MAX_REMEMBERED: usize = 65_536;
 /// Source: scripts/base/frameworks/notice/weird.zeek.
 const EVERY_TIME: &[&str] = &[];
 
+/// Where an oddity was seen.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Place {
+    Flow(FlowId),
+    /// A packet of which the addresses are known.
+    Packet(IpAddr, IpAddr),
+    Nowhere,
+}
+
 /// A line of `weird.log`.
 #[derive(Debug)]
 pub struct WeirdRecord {
     at: Time,
-    id: Option<FlowId>,
+    place: Place,
     name: &'static str,
     addl: Option<Vec<u8>>,
     source: Option<&'static str>,
@@ -40,8 +51,6 @@ pub static WEIRD: Log = Log {
     ],
 };
 
-const _: &[Column] = WEIRD.columns;
-
 impl Record for WeirdRecord {
     fn log(&self) -> &'static Log {
         &WEIRD
@@ -53,8 +62,23 @@ impl Record for WeirdRecord {
 
     fn zeek(&self, row: &mut Row<'_>) {
         row.time(Some(self.at));
-        row.uid(self.id.map(|id| id.uid));
-        row.tuple(self.id.as_ref());
+        match self.place {
+            Place::Flow(id) => {
+                row.uid(Some(id.uid));
+                row.tuple(Some(&id));
+            }
+            Place::Packet(src, dst) => {
+                row.uid(None);
+                row.addr(Some(src));
+                row.count(Some(0));
+                row.addr(Some(dst));
+                row.count(Some(0));
+            }
+            Place::Nowhere => {
+                row.uid(None);
+                row.tuple(None);
+            }
+        }
         row.symbol(Some(self.name));
         row.bytes(self.addl.as_deref());
         row.bool(Some(false));
@@ -63,17 +87,24 @@ impl Record for WeirdRecord {
     }
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Key {
+    Flow(Uid),
+    Packet(IpAddr, IpAddr),
+    Nowhere,
+}
+
 /// Decides which oddities are logged.
 #[derive(Debug, Default)]
 pub(crate) struct Weirds {
-    seen: AHashSet<(Option<Uid>, &'static str)>,
+    seen: AHashSet<(Key, &'static str)>,
 }
 
 impl Weirds {
     pub(crate) fn seen(
         &mut self,
         at: Time,
-        id: Option<&FlowId>,
+        place: Place,
         name: &'static str,
         addl: Option<&[u8]>,
         source: Option<&'static str>,
@@ -81,9 +112,14 @@ impl Weirds {
         if self.seen.len() >= MAX_REMEMBERED {
             self.seen.clear();
         }
-        if !self.seen.insert((id.map(|id| id.uid), name)) && !EVERY_TIME.contains(&name) {
+        let key = match place {
+            Place::Flow(id) => Key::Flow(id.uid),
+            Place::Packet(src, dst) => Key::Packet(src, dst),
+            Place::Nowhere => Key::Nowhere,
+        };
+        if !self.seen.insert((key, name)) && !EVERY_TIME.contains(&name) {
             return None;
         }
-        Some(WeirdRecord { at, id: id.copied(), name, addl: addl.map(<[u8]>::to_vec), source })
+        Some(WeirdRecord { at, place, name, addl: addl.map(<[u8]>::to_vec), source })
     }
 }

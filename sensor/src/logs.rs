@@ -1,0 +1,89 @@
+//! Records to log files in a folder: one file a log, opened when its first record comes.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use analyze::log::{Format, Log, Profile, Record, Row, header};
+
+/// Bytes gathered for one file before they are written.
+const BUFFER: usize = 256 << 10;
+
+/// The log files of one folder.
+pub struct LogFolder {
+    folder: PathBuf,
+    format: Format,
+    profile: Profile,
+    open: HashMap<&'static str, LogFile>,
+    line: Vec<u8>,
+}
+
+struct LogFile {
+    out: BufWriter<File>,
+    lines: u64,
+}
+
+impl LogFolder {
+    /// Makes the folder if it is not there.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub fn create(folder: &Path, format: Format, profile: Profile) -> io::Result<Self> {
+        fs::create_dir_all(folder)?;
+        Ok(Self { folder: folder.to_owned(), format, profile, open: HashMap::new(), line: Vec::new() })
+    }
+
+    /// Writes one record to its log.
+    ///
+    /// # Errors
+    /// If the file cannot be made or written.
+    pub fn write(&mut self, record: &dyn Record) -> io::Result<()> {
+        self.line.clear();
+        Row::write(record, self.format, self.profile, &mut self.line);
+        let log = record.log();
+        let file = match self.open.get_mut(log.path) {
+            Some(file) => file,
+            None => {
+                let file = create(&self.folder, log, self.format, self.profile)?;
+                self.open.entry(log.path).or_insert(file)
+            }
+        };
+        file.lines += 1;
+        file.out.write_all(&self.line)
+    }
+
+    /// Lines written, by log.
+    pub fn lines(&self) -> Vec<(&'static str, u64)> {
+        let mut lines: Vec<_> = self.open.iter().map(|(name, file)| (*name, file.lines)).collect();
+        lines.sort_unstable();
+        lines
+    }
+
+    /// Ends all files as Zeek does.
+    ///
+    /// # Errors
+    /// If what was gathered cannot be written.
+    pub fn close(mut self) -> io::Result<()> {
+        for (_, mut file) in self.open.drain() {
+            if self.format == Format::Tsv {
+                writeln!(file.out, "#close\t{}", now())?;
+            }
+            file.out.flush()?;
+        }
+        Ok(())
+    }
+}
+
+fn create(folder: &Path, log: &'static Log, format: Format, profile: Profile) -> io::Result<LogFile> {
+    let mut out = BufWriter::with_capacity(BUFFER, File::create(folder.join(format!("{}.log", log.path)))?);
+    if format == Format::Tsv {
+        out.write_all(header(log, profile, &now()).as_bytes())?;
+    }
+    Ok(LogFile { out, lines: 0 })
+}
+
+/// Local time as Zeek writes it after `#open` and `#close`.
+fn now() -> String {
+    jiff::Zoned::now().strftime("%Y-%m-%d-%H-%M-%S").to_string()
+}
