@@ -160,9 +160,9 @@ pub(crate) fn dotted(oid: &[u8]) -> String {
         // X.690 §8.19.4: the first two arcs share an octet. A string never fails to take text.
         if text.is_empty() {
             let first = (arc / 40).min(2);
-            drop(write!(text, "{first}.{}", arc.saturating_sub(first.saturating_mul(40))));
+            let _ = write!(text, "{first}.{}", arc.saturating_sub(first.saturating_mul(40)));
         } else {
-            drop(write!(text, ".{arc}"));
+            let _ = write!(text, ".{arc}");
         }
         arc = 0;
     }
