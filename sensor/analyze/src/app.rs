@@ -78,6 +78,14 @@ impl App {
         self.identify = Some(identify);
     }
 
+    /// One protocol alone, without identification.
+    #[cfg(test)]
+    pub(crate) fn only(protocol: &'static Protocol, id: &FlowId) -> Self {
+        let mut app = Self::default();
+        app.attach(protocol, id);
+        app
+    }
+
     /// Whether bytes are of any use here.
     pub(crate) fn is_interested(&self) -> bool {
         !self.active.is_empty() || self.identify.is_some()

@@ -62,11 +62,17 @@ impl Entity {
         Self { parts: vec![Part { in_header: true, ..Part::default() }] }
     }
 
-    /// The body of an entity of which the header fields are known: `content_type` names a multipart type.
-    pub(crate) fn body_of(content_type: &[u8]) -> Option<Self> {
+    /// The body of an entity of which the header fields are known, if `content_type` says that it has parts or is a
+    /// message of its own.
+    pub(crate) fn body_of(content_type: &[u8], sink: &mut impl Sink) -> Option<Self> {
         let mut part = Part::default();
         part.set_type(content_type);
-        part.boundary.is_some().then(|| Self { parts: vec![part] })
+        let (has_parts, is_message) = (part.boundary.is_some(), part.is_message);
+        let mut entity = Self { parts: vec![part] };
+        if is_message {
+            entity.begin(sink);
+        }
+        (has_parts || is_message).then_some(entity)
     }
 
     /// The next line, without its line end.
@@ -372,7 +378,7 @@ mod tests {
 
     #[test]
     fn a_multipart_body_gives_its_parts_without_the_line_end_before_the_delimiter() {
-        let mut entity = Entity::body_of(b"multipart/form-data; boundary=\"xyz\"").unwrap();
+        let mut entity = Entity::body_of(b"multipart/form-data; boundary=\"xyz\"", &mut Collect::default()).unwrap();
         let mut sink = Collect::default();
         for line in ["--xyz", "Content-Disposition: form-data;", " name=\"a\"", "", "one", "two", "--xyz--", "after"] {
             entity.line(line.as_bytes(), &mut sink);

@@ -75,6 +75,8 @@ pub struct FlowNotes {
     pub is_partial: bool,
     /// Payload bytes of both directions so far.
     pub bytes: u64,
+    /// The originator turned out to be the responder: the engine swaps the flow's ends after this call.
+    pub flip: bool,
 }
 
 /// Handed to an analyzer with each call.
@@ -114,6 +116,13 @@ impl Output<'_> {
         if !self.notes.services.contains(&name) && !self.notes.failed.contains(&name) {
             self.notes.services.push(name);
         }
+    }
+
+    /// Who was taken for the originator is the responder (the first DNS message seen is a reply): swaps the ends of
+    /// the flow, from now on.
+    pub fn flip_roles(&mut self) {
+        std::mem::swap(&mut self.id.orig, &mut self.id.resp);
+        self.notes.flip = !self.notes.flip;
     }
 
     /// Whether the analyzer's protocol was confirmed.

@@ -59,6 +59,9 @@ impl Sensor {
         if flow.app.is_interested() {
             let (app, mut scene) = split(flow, below.at, &mut self.sink);
             app.datagram(&mut scene, from, data);
+            if std::mem::take(&mut flow.notes.flip) {
+                flow.flip();
+            }
         }
     }
 

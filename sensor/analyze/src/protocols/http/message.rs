@@ -211,8 +211,8 @@ impl Message {
                 }
             }
             State::Parts(left) => {
-                let ended = line.len() < consumed;
-                self.body_length += line.len() as u64 + if ended { 2 } else { 0 };
+                // Zeek counts a line end even after the last line, whether there is one or not.
+                self.body_length += line.len() as u64 + 2;
                 if let Some(mut parts) = self.parts.take() {
                     parts.line(line, &mut PartSink { message: self, transactions, out });
                     self.parts = Some(parts);
@@ -441,7 +441,8 @@ impl Message {
         if self.expected == BodyExpected::No {
             return self.end(transactions, out);
         }
-        if let Some(parts) = Entity::body_of(&self.content_type) {
+        let content_type = std::mem::take(&mut self.content_type);
+        if let Some(parts) = Entity::body_of(&content_type, &mut PartSink { message: self, transactions, out }) {
             self.parts = Some(parts);
             self.state = State::Parts(self.content_length);
             if self.content_length == Some(0) {

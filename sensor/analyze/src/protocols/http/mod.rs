@@ -84,21 +84,16 @@ fn recognises(beginning: &Beginning<'_>) -> Match {
     if beginning.transport != Transport::Tcp {
         return Match::No;
     }
+    // Either side is enough: one of them may be larger than what is looked at.
     let request = beginning.orig.trim_ascii_start();
-    let is_request = request.is_empty()
-        || KNOWN.iter().any(|method| match request.strip_prefix(*method) {
-            Some(rest) => rest.first().is_none_or(u8::is_ascii_whitespace),
-            None => method.starts_with(request),
-        });
     let response = beginning.resp;
     let is_response = response.starts_with(b"HTTP/") && response.get(5).is_some_and(u8::is_ascii_digit);
-    let may_become = b"HTTP/".starts_with(response.get(..response.len().min(5)).unwrap_or_default()) && response.len() < 6;
-    match (is_request, is_response) {
-        (true, true) if !request.is_empty() => Match::Yes,
-        (true, true) => Match::Maybe,
-        (true, false) if may_become => Match::Maybe,
-        _ => Match::No,
+    if is_response || KNOWN.iter().any(|method| request.starts_with(method)) {
+        return Match::Yes;
     }
+    let may_be_request = KNOWN.iter().any(|method| method.starts_with(request));
+    let may_be_response = b"HTTP/".starts_with(response.get(..response.len().min(5)).unwrap_or_default()) && response.len() < 6;
+    if may_be_request || may_be_response { Match::Maybe } else { Match::No }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -277,7 +272,8 @@ impl Http {
                 };
                 out.weird_detail(name, None, Some("HTTP"));
                 self.halves.orig.expect = Expect::Nothing;
-                return Some(Step::Violation("not a http request line"));
+                // A response may still tell that it is HTTP.
+                return out.is_confirmed().then_some(Step::Violation("not a http request line"));
             }
         };
         if request.no_target {

@@ -171,7 +171,7 @@ fn trim_blank_start(text: &[u8]) -> &[u8] {
 /// File name in `Content-Disposition` or `Content-Type` (RFC 6266, RFC 5987), as Zeek takes it out.
 pub(super) fn filename(value: &[u8]) -> Option<Vec<u8>> {
     let lower = value.to_ascii_lowercase();
-    let at = memchr::memmem::find(&lower, b"name")?;
+    let at = memchr::memmem::rfind(&lower, b"name")?;
     let rest = value.get(at + 4..)?;
     let rest = rest.trim_ascii_start();
     let rest = rest.strip_prefix(b"*").unwrap_or(rest).trim_ascii_start();
