@@ -10,12 +10,12 @@
 //! and left out; only without any interface, without a place for logs, or without the sandbox nothing goes on.
 
 pub mod files;
+pub mod log_files;
 pub mod records;
 pub mod worker;
 
 use std::{
     fs, io,
-    path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -44,8 +44,8 @@ pub struct Plan {
     pub analysis: analyze::Options,
     /// How logs are written and delivered.
     pub records: records::Options,
-    /// Folder of carved files.
-    pub files: PathBuf,
+    /// Where carved files are kept.
+    pub files: files::Options,
     /// Hears of every carved file that is complete on disk.
     pub finished: Box<dyn FnMut(Finished) + Send>,
     /// What the process may do once it is sandboxed, besides writing into the folders named above.
@@ -169,7 +169,8 @@ pub fn run(mut plan: Plan) -> anyhow::Result<()> {
 
 /// Folders are made while that is still allowed, and the sandbox lets them be written to.
 fn make_folders(plan: &mut Plan) -> anyhow::Result<()> {
-    let mut folders = vec![plan.records.folder.clone(), plan.files.clone()];
+    let mut folders = vec![plan.files.folder.clone()];
+    folders.extend(plan.records.logs.iter().map(|logs| logs.folder.clone()));
     folders.extend(plan.policy.write.iter().cloned());
     for folder in &folders {
         fs::create_dir_all(folder)
@@ -204,7 +205,7 @@ impl Parts {
         pcap: Option<pcap::Options>,
         analysis: analyze::Options,
         records: records::Options,
-        files: PathBuf,
+        files: files::Options,
         finished: Box<dyn FnMut(Finished) + Send>,
         sources: Vec<capture::Source>,
     ) -> io::Result<Self> {
