@@ -1,5 +1,7 @@
 //! The command line `tenrec`.
 
+mod service;
+
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -25,11 +27,36 @@ struct Cli {
 enum Command {
     /// Analyse captures and write logs, sessions and files into a folder
     Read(Read),
+    /// Capture, analyse, write and deliver, until it is told to end
+    Run(Settings),
+    /// Ask the running daemon how it is
+    Status(Status),
+    /// Say what is wrong with the settings
+    Check(Settings),
+    /// Put interfaces back when standard input ends; started by `run`
+    #[command(name = tenrec::capture::keeper::COMMAND, hide = true)]
+    KeepInterfaces,
     /// Write the completions of a shell to standard output
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
+}
+
+#[derive(Args)]
+struct Settings {
+    /// Settings file; /etc/tenrec/tenrec.toml if it is there, else the defaults
+    #[arg(long, short, value_name = "FILE")]
+    settings: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct Status {
+    #[command(flatten)]
+    settings: Settings,
+    /// Write the daemon's answer as JSON
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Args)]
@@ -106,6 +133,10 @@ enum CarveMode {
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Read(args) => run_read(&args),
+        Command::Run(args) => service::run(args.settings.as_deref()),
+        Command::Status(args) => service::status(args.settings.settings.as_deref(), args.json),
+        Command::Check(args) => service::check(args.settings.as_deref()),
+        Command::KeepInterfaces => service::keep_interfaces(),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "tenrec", &mut std::io::stdout());
             ExitCode::SUCCESS

@@ -70,6 +70,12 @@ pub fn names() -> Vec<String> {
     table.lines().filter_map(|line| line.split_once(':')).map(|(name, _)| name.trim().to_owned()).collect()
 }
 
+/// Frames that the card has lost since it came up: it had no room for them, or nobody fetched them in time.
+pub fn nic_dropped(name: &str) -> u64 {
+    let read = |counter| fs::read_to_string(format!("/sys/class/net/{name}/statistics/{counter}")).ok()?.trim().parse::<u64>().ok();
+    ["rx_missed_errors", "rx_fifo_errors"].into_iter().filter_map(read).sum()
+}
+
 /// A switch of ethtool: its name and the commands that ask for and set it.
 struct Switch {
     name: &'static str,

@@ -12,7 +12,10 @@ use std::{
     fs::{File, OpenOptions},
     io::{self, Seek, SeekFrom, Write},
     path::PathBuf,
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use analyze::Time;
@@ -46,6 +49,8 @@ struct Open {
     path: PathBuf,
     first: Time,
     bytes: u64,
+    /// `bytes` for others to read.
+    shown: Arc<AtomicU64>,
 }
 
 impl Files {
@@ -136,6 +141,7 @@ impl Files {
     fn make_room(&mut self, bytes: u64) -> io::Result<()> {
         let (deleted, room) = self.budget.make_room(bytes);
         self.counters.files_deleted.fetch_add(deleted, Ordering::Relaxed);
+        self.counters.files_closed.store(self.budget.files() as u64, Ordering::Relaxed);
         if deleted > 0 {
             tracing::info!(files = deleted, "oldest captures deleted to stay within the disk budget");
         }
@@ -167,7 +173,10 @@ impl Files {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
                 file => file?,
             };
-            let mut open = Open { file, path, first, bytes: 0 };
+            let shown = Arc::new(AtomicU64::new(0));
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            *self.counters.newest.lock().unwrap_or_else(PoisonError::into_inner) = (name, Arc::clone(&shown));
+            let mut open = Open { file, path, first, bytes: 0, shown };
             if self.options.lz4 {
                 open.append(&header)?;
             } else {
@@ -183,6 +192,7 @@ impl Files {
     fn end(&mut self, key: (u16, usize)) {
         if let Some(open) = self.open.remove(&key) {
             self.budget.closed(open.path, open.bytes);
+            self.counters.files_closed.store(self.budget.files() as u64, Ordering::Relaxed);
         }
     }
 
@@ -207,6 +217,7 @@ impl Open {
             return Err(error);
         }
         self.bytes += bytes.len() as u64;
+        self.shown.store(self.bytes, Ordering::Relaxed);
         Ok(())
     }
 }

@@ -169,7 +169,7 @@ fn a_write_that_fails_in_the_middle_leaves_whole_records() {
     // The budget watches another folder and so believes that there is room.
     let elsewhere = tempfile::tempdir().unwrap();
     let counters = Arc::new(Counters::default());
-    let budget = Budget::open(elsewhere.path(), 0, 0).unwrap();
+    let budget = Budget::open(elsewhere.path(), budget::is_capture, 0, 0).unwrap();
     let mut files = Files::new(options(folder.path()), budget, Arc::clone(&counters));
     let (mut data, mut next) = (Vec::new(), 0);
     for _ in 0..6 {
