@@ -4,6 +4,7 @@ pub(crate) mod der;
 pub mod dns;
 #[cfg(test)]
 mod testing;
+pub mod ssh;
 pub mod tls;
 pub mod x509;
 
@@ -14,4 +15,5 @@ pub static PROTOCOLS: &[&Protocol] = &[
     &dns::DNS,
     &tls::TLS,
     &tls::DTLS,
+    &ssh::SSH,
 ];
