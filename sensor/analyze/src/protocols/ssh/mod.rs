@@ -196,7 +196,9 @@ impl Session {
                 None => return Step::Violation("malformed KEXINIT"),
             },
             message::NEWKEYS => {
-                out.confirm();
+                if self.version().is_some() {
+                    out.confirm();
+                }
                 *self.phase.of_mut(from) = Phase::Encrypted;
             }
             message::KEX_REPLY | message::GROUP_REPLY if !from.is_orig() => self.host_key(kind, payload, out),
@@ -234,7 +236,8 @@ impl Session {
 
     fn host_key(&mut self, kind: u8, payload: &[u8], out: &mut Output<'_>) {
         let row = self.row(out);
-        let kex = row.algorithms.as_ref().map(|a| a.kex.as_slice()).unwrap_or_default();
+        // Which message holds the key depends on what both sides agreed on.
+        let Some(kex) = row.algorithms.as_ref().map(|a| a.kex.as_slice()) else { return };
         let groups = kex.starts_with(b"diffie-hellman-group-exchange-") || kex.starts_with(b"gss-");
         if groups != (kind == message::GROUP_REPLY) || kex.starts_with(b"rsa") {
             return;
