@@ -53,6 +53,18 @@ impl LogFolder {
         file.out.write_all(&self.line)
     }
 
+    /// Passes what was gathered to the file system, so that others see it.
+    ///
+    /// # Errors
+    /// If a file cannot be written; the others are flushed all the same.
+    pub fn flush(&mut self) -> io::Result<()> {
+        let mut outcome = Ok(());
+        for file in self.open.values_mut() {
+            outcome = outcome.and(file.out.flush());
+        }
+        outcome
+    }
+
     /// Lines written, by log.
     pub fn lines(&self) -> Vec<(&'static str, u64)> {
         let mut lines: Vec<_> = self.open.iter().map(|(name, file)| (*name, file.lines)).collect();

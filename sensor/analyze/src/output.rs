@@ -71,6 +71,10 @@ pub struct FlowNotes {
     pub services: Vec<&'static str>,
     /// Protocols confirmed and then violated.
     pub failed: Vec<&'static str>,
+    /// The beginning of the TCP connection was not seen, or only one side of it.
+    pub is_partial: bool,
+    /// Payload bytes of both directions so far.
+    pub bytes: u64,
     /// The originator turned out to be the responder: the engine swaps the flow's ends after this call.
     pub flip: bool,
 }
@@ -124,6 +128,11 @@ impl Output<'_> {
     /// Whether the analyzer's protocol was confirmed.
     pub fn is_confirmed(&self) -> bool {
         self.notes.services.contains(&self.name)
+    }
+
+    /// Whether the beginning of the TCP connection was missed: most analyzers then stay silent, as Zeek's do.
+    pub fn is_partial(&self) -> bool {
+        self.notes.is_partial
     }
 
     /// How this sensor is set.

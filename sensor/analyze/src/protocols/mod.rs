@@ -2,6 +2,7 @@
 
 pub(crate) mod der;
 pub mod dns;
+pub mod http;
 #[cfg(test)]
 mod testing;
 pub mod ssh;
@@ -11,9 +12,17 @@ pub mod x509;
 use crate::Protocol;
 
 /// Every protocol that the engine can identify. The table drives identification, documentation and settings.
+#[rustfmt::skip]
 pub static PROTOCOLS: &[&Protocol] = &[
     &dns::DNS,
+    &http::HTTP,
     &tls::TLS,
     &tls::DTLS,
     &ssh::SSH,
 ];
+
+/// What an HTTP connection becomes after `101 Switching Protocols`, by the token of its `Upgrade` field.
+pub(crate) fn upgrade(token: &[u8]) -> Option<&'static Protocol> {
+    let _ = token;
+    None
+}

@@ -84,8 +84,7 @@ const OPCODES: &[(u16, &str)] = &[(0, "query"), (1, "iquery"), (2, "server-statu
 const NETBIOS_OPCODES: &[(u16, &str)] =
     &[(0, "netbios-query"), (5, "netbios-registration"), (6, "netbios-release"), (7, "netbios-wack"), (8, "netbios-refresh")];
 
-const CLASSES: &[(u16, &str)] =
-    &[(1, "C_INTERNET"), (2, "C_CSNET"), (3, "C_CHAOS"), (4, "C_HESIOD"), (254, "C_NONE"), (255, "C_ANY")];
+const CLASSES: &[(u16, &str)] = &[(1, "C_INTERNET"), (2, "C_CSNET"), (3, "C_CHAOS"), (4, "C_HESIOD"), (254, "C_NONE"), (255, "C_ANY")];
 
 const RCODES: &[(u16, &str)] = &[
     (0, "NOERROR"),

@@ -75,12 +75,8 @@ fn characters(value: Element<'_>) -> Option<Cow<'_, [u8]>> {
     };
     match value.tag {
         tag::UTF8_STRING => Some(Cow::Borrowed(value.body)),
-        tag::BMP_STRING => {
-            Some(chars(&mut value.body.chunks_exact(2).map(|c| c.iter().fold(0, |u, &o| u << 8 | u32::from(o)))))
-        }
-        tag::UNIVERSAL_STRING => {
-            Some(chars(&mut value.body.chunks_exact(4).map(|c| c.iter().fold(0, |u, &o| u << 8 | u32::from(o)))))
-        }
+        tag::BMP_STRING => Some(chars(&mut value.body.chunks_exact(2).map(|c| c.iter().fold(0, |u, &o| u << 8 | u32::from(o))))),
+        tag::UNIVERSAL_STRING => Some(chars(&mut value.body.chunks_exact(4).map(|c| c.iter().fold(0, |u, &o| u << 8 | u32::from(o))))),
         // NumericString to VisibleString: one octet a character, taken as Latin-1.
         0x12 | tag::PRINTABLE_STRING | tag::T61_STRING | tag::IA5_STRING | tag::VISIBLE_STRING if value.body.is_ascii() => {
             Some(Cow::Borrowed(value.body))

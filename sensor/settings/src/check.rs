@@ -1,0 +1,104 @@
+//! The rules between parsed text and `Settings`: ranges, and keys that need each other.
+
+use std::path::Path;
+
+use crate::Sections;
+use crate::values::Verify;
+
+/// A rule that is broken: the key, and what the operator should know about it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Broken {
+    pub(crate) key: &'static str,
+    pub(crate) what: String,
+}
+
+/// All broken rules, in the order of the file.
+pub(crate) fn check(s: &Sections) -> Vec<Broken> {
+    let mut broken = Vec::new();
+    let mut rule = |key, holds: bool, what: &dyn Fn() -> String| {
+        if !holds {
+            broken.push(Broken { key, what: what() });
+        }
+    };
+    rule("node.name", is_host_name(&s.node.name), &|| {
+        format!("{:?} is not a node name: use letters, digits, '-' and '.', at most 253 characters", s.node.name)
+    });
+    let bad_tag = s.node.tags.iter().find(|tag| tag.is_empty() || tag.chars().any(|c| c.is_control() || c == ','));
+    rule("node.tags", bad_tag.is_none(), &|| {
+        format!("{:?} is not a tag: no comma, no control character, not empty", bad_tag.map_or("", String::as_str))
+    });
+    // IFNAMSIZ is 16 with the terminating NUL; the kernel refuses '/' and white space.
+    let bad_interface = s.capture.interfaces.iter().find(|name| !is_interface_name(name));
+    rule("capture.interfaces", bad_interface.is_none(), &|| {
+        format!("{:?} is not an interface name: `ip -brief link` lists them", bad_interface.map_or("", String::as_str))
+    });
+    let twice =
+        s.capture.interfaces.iter().enumerate().find(|(at, name)| s.capture.interfaces.iter().take(*at).any(|other| other == *name));
+    rule("capture.interfaces", twice.is_none(), &|| {
+        format!("{:?} is listed twice: its packets would count twice", twice.map_or("", |(_, name)| name))
+    });
+    range(&mut rule, "capture.snaplen", u64::from(s.capture.snaplen), 64, 262_144);
+    range(&mut rule, "capture.ring_megabytes", u64::from(s.capture.ring_megabytes), 1, 4096);
+    range(&mut rule, "capture.workers", u64::from(s.capture.workers), 0, 256);
+    range(&mut rule, "pcap.rotate_megabytes", s.pcap.rotate_megabytes, 1, 1_048_576);
+    range(&mut rule, "pcap.rotate_minutes", s.pcap.rotate_minutes, 0, 10_080);
+    range(&mut rule, "logs.rotate_minutes", s.logs.rotate_minutes, 0, 10_080);
+    range(&mut rule, "files.max_bytes", s.files.max_bytes, 1, 4_294_967_296);
+    range(&mut rule, "scan.timeout_seconds", s.scan.timeout_seconds, 1, 3600);
+    range(&mut rule, "scan.memory_megabytes", s.scan.memory_megabytes, 64, 65_536);
+    range(&mut rule, "scan.queue", s.scan.queue as u64, 1, 65_536);
+    range(&mut rule, "forward.compression", u64::from(s.forward.compression), 0, 9);
+    range(&mut rule, "forward.window", s.forward.window as u64, 1, 2048);
+    range(&mut rule, "spool.budget_megabytes", s.spool.budget_megabytes, 16, 16_777_216);
+
+    let f = &s.forward;
+    rule("forward.hosts", !f.enabled || !f.hosts.is_empty(), &|| {
+        "forwarding is on and no collector is named: set forward.hosts, or forward.enabled = false".to_owned()
+    });
+    rule("forward.ca", !f.enabled || !f.tls || f.verify == Verify::None || f.ca.is_some(), &|| {
+        format!("forward.verify = \"{}\" needs the certificate of the collector's CA: set forward.ca to its file", f.verify)
+    });
+    rule("forward.key", f.certificate.is_none() || f.key.is_some(), &|| "forward.certificate is set and its private key is not".to_owned());
+    rule("forward.certificate", f.key.is_none() || f.certificate.is_some(), &|| "forward.key is set and its certificate is not".to_owned());
+
+    for (key, folder) in [
+        ("pcap.folder", &s.pcap.folder),
+        ("logs.folder", &s.logs.folder),
+        ("files.folder", &s.files.folder),
+        ("spool.folder", &s.spool.folder),
+        ("collector.folder", &s.collector.folder),
+        ("control.socket", &s.control.socket),
+    ] {
+        rule(key, folder != Path::new(""), &|| "the path is empty".to_owned());
+    }
+    // sun_path holds 108 bytes with the terminating NUL (unix(7)).
+    rule("control.socket", s.control.socket.as_os_str().len() <= 107, &|| "a socket's path has at most 107 bytes".to_owned());
+    // Two owners of one folder would delete each other's files under budget.
+    let owned = [
+        ("pcap.folder", &s.pcap.folder),
+        ("logs.folder", &s.logs.folder),
+        ("files.folder", &s.files.folder),
+        ("spool.folder", &s.spool.folder),
+    ];
+    for (at, (key, folder)) in owned.iter().enumerate() {
+        if let Some((other, _)) = owned.iter().take(at).find(|(_, earlier)| earlier == folder) {
+            rule(key, false, &|| format!("{} is already {other}: each needs a folder of its own", folder.display()));
+        }
+    }
+    broken
+}
+
+fn range(rule: &mut impl FnMut(&'static str, bool, &dyn Fn() -> String), key: &'static str, value: u64, low: u64, high: u64) {
+    rule(key, (low..=high).contains(&value), &|| format!("{value} is out of range: {low} to {high}"));
+}
+
+fn is_host_name(name: &str) -> bool {
+    !name.is_empty() && name.len() <= 253 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.')
+}
+
+fn is_interface_name(name: &str) -> bool {
+    (1..=15).contains(&name.len())
+        && name != "."
+        && name != ".."
+        && !name.bytes().any(|b| b == b'/' || b == b':' || b.is_ascii_whitespace() || b == 0)
+}

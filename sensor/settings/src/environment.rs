@@ -1,0 +1,56 @@
+//! Environment variables that override the file: the names that a Malcolm sensor already uses.
+
+use crate::Sections;
+
+/// One variable and the key it overrides.
+pub struct Override {
+    /// Name of the variable.
+    pub variable: &'static str,
+    /// The key, `section.key`.
+    pub key: &'static str,
+    apply: fn(&mut Sections, &str) -> Result<(), String>,
+}
+
+/// Every variable that is looked at. An empty variable counts as unset, except where empty means something (PCAP_FILTER, EXTRA_TAGS).
+pub static OVERRIDES: &[Override] = &[
+    Override { variable: "PCAP_IFACE", key: "capture.interfaces", apply: |s, text| list(text, &mut s.capture.interfaces) },
+    Override { variable: "PCAP_FILTER", key: "capture.filter", apply: |s, text| word(text, &mut s.capture.filter) },
+    Override {
+        variable: "PCAP_ROTATE_MEGABYTES",
+        key: "pcap.rotate_megabytes",
+        apply: |s, text| number(text, &mut s.pcap.rotate_megabytes),
+    },
+    Override { variable: "PCAP_ROTATE_MINUTES", key: "pcap.rotate_minutes", apply: |s, text| number(text, &mut s.pcap.rotate_minutes) },
+    Override { variable: "PCAP_NODE_NAME", key: "node.name", apply: |s, text| word(text, &mut s.node.name) },
+    Override { variable: "EXTRA_TAGS", key: "node.tags", apply: |s, text| list(text, &mut s.node.tags) },
+    Override { variable: "EXTRACTED_FILE_MAX_BYTES", key: "files.max_bytes", apply: |s, text| number(text, &mut s.files.max_bytes) },
+    Override { variable: "ZEEK_EXTRACTOR_MODE", key: "files.carving", apply: |s, text| parsed(text, &mut s.files.carving) },
+    Override { variable: "FILESCAN_PRESERVATION", key: "files.preservation", apply: |s, text| parsed(text, &mut s.files.preservation) },
+];
+
+impl Override {
+    /// Puts the variable's text in place of the file's value, or says what is wrong with it.
+    pub(crate) fn apply(&self, sections: &mut Sections, text: &str) -> Result<(), String> {
+        (self.apply)(sections, text.trim())
+    }
+}
+
+fn word(text: &str, place: &mut String) -> Result<(), String> {
+    text.clone_into(place);
+    Ok(())
+}
+
+fn list(text: &str, place: &mut Vec<String>) -> Result<(), String> {
+    *place = text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect();
+    Ok(())
+}
+
+fn number(text: &str, place: &mut u64) -> Result<(), String> {
+    *place = text.parse().map_err(|_| format!("{text:?} is not a whole number"))?;
+    Ok(())
+}
+
+fn parsed<T: std::str::FromStr<Err = String>>(text: &str, place: &mut T) -> Result<(), String> {
+    *place = text.parse()?;
+    Ok(())
+}

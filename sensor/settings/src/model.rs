@@ -1,0 +1,214 @@
+//! The sections of `tenrec.toml`. Each doc comment is what the operator reads in the default file.
+
+use std::path::PathBuf;
+
+use crate::section::section;
+use crate::values::{CaptureMode, CarvingMode, ClientCertificates, Compression, Host, Network, Preservation, Profile, Verify, ZeekFormat};
+
+section! {
+    /// Who this sensor is, in every record it sends.
+    pub struct Node as "node" {
+        /// Name of the sensor; empty takes the host's name. Letters, digits, `-` and `.`, at most 253.
+        /// (Environment: PCAP_NODE_NAME)
+        pub name: String = String::new();
+        /// NetBox site of the sensor, by name or number; empty for none.
+        pub site: String = String::new();
+        /// Tags added to every record that is forwarded.
+        /// (Environment: EXTRA_TAGS, separated by commas)
+        pub tags: Vec<String> = Vec::new();
+    }
+}
+
+section! {
+    /// Where packets come from.
+    pub struct Capture as "capture" {
+        /// Interfaces to capture from, all at once.
+        /// (Environment: PCAP_IFACE, separated by commas)
+        pub interfaces: Vec<String> = Vec::new();
+        /// Capture filter in tcpdump syntax, applied in the kernel; empty captures everything.
+        /// (Environment: PCAP_FILTER)
+        pub filter: String = String::new();
+        /// Bytes kept of a packet, 64 to 262144. Longer packets are cut and counted.
+        pub snaplen: u32 = 65_536;
+        /// Size of each worker's ring in megabytes, 1 to 4096, rounded up to a power of two.
+        pub ring_megabytes: u32 = 64;
+        /// `auto` (XDP where it attaches, AF_PACKET elsewhere), `xdp` or `af_packet`.
+        pub mode: CaptureMode = CaptureMode::Auto;
+        /// Worker threads, 1 to 256; 0 takes one per core but one.
+        pub workers: u32 = 0;
+    }
+}
+
+section! {
+    /// Packets on disk.
+    pub struct Pcap as "pcap" {
+        /// Whether packets are written to PCAP files.
+        pub enabled: bool = true;
+        /// Folder of the PCAP files.
+        pub folder: PathBuf = PathBuf::from("/var/lib/tenrec/pcap");
+        /// Megabytes (2^20 bytes) after which a new file is begun, 1 to 1048576.
+        /// (Environment: PCAP_ROTATE_MEGABYTES)
+        pub rotate_megabytes: u64 = 4096;
+        /// Minutes after which a new file is begun, 1 to 10080; 0 begins one by size alone.
+        /// (Environment: PCAP_ROTATE_MINUTES)
+        pub rotate_minutes: u64 = 10;
+        /// `none` or `lz4` (Wireshark opens `.pcap.lz4` as it is).
+        pub compression: Compression = Compression::None;
+        /// Megabytes that all PCAP files may take, oldest deleted first; 0 leaves it to the disk budget.
+        pub budget_megabytes: u64 = 0;
+    }
+}
+
+section! {
+    /// How far the disk may be filled by PCAP, logs, files and the spool together.
+    pub struct Disk as "disk" {
+        /// Megabytes that everything together may take; 0 is bounded by the floor alone.
+        pub budget_megabytes: u64 = 0;
+        /// Megabytes that stay free on the file system: at this floor, carving stops, then the oldest PCAP goes,
+        /// then the oldest records.
+        pub floor_megabytes: u64 = 1024;
+    }
+}
+
+section! {
+    /// What the packets are turned into.
+    pub struct Analysis as "analysis" {
+        /// Form of the Zeek logs: `json` or `tsv`. Malcolm reads both; json survives a change of columns.
+        pub zeek: ZeekFormat = ZeekFormat::Json;
+        /// Columns of the Zeek logs: `malcolm` (with community id, VLANs and MAC addresses in conn) or `stock`.
+        pub profile: Profile = Profile::Malcolm;
+        /// Networks that count as local.
+        pub local_networks: Vec<Network> = local_networks();
+        /// Whether packets with a wrong checksum are left out, as Zeek does. Turn off where the NIC fills them in late.
+        pub checksums: bool = true;
+        /// Seed of the uids: the same packets with the same seed give the same uids. Unset, a new one at every start.
+        pub seed: Option<u64> = None, shown as "42";
+    }
+}
+
+section! {
+    /// Log files on this disk. What is forwarded does not depend on them.
+    pub struct Logs as "logs" {
+        /// Whether log files are written.
+        pub enabled: bool = true;
+        /// Folder of the log files.
+        pub folder: PathBuf = PathBuf::from("/var/lib/tenrec/logs");
+        /// Minutes after which a log file is set aside and a new one begun, 1 to 10080; 0 never.
+        pub rotate_minutes: u64 = 60;
+        /// Megabytes that all log files may take, oldest deleted first; 0 leaves it to the disk budget.
+        pub budget_megabytes: u64 = 4096;
+    }
+}
+
+section! {
+    /// Files carved from the traffic.
+    pub struct Files as "files" {
+        /// Which files: `none`, `known` (MIME type known), `mapped` (MIME type with an extension in the table), `all`,
+        /// `interesting` (types that carry attacks) or `notcommtxt` (all but common text).
+        /// (Environment: ZEEK_EXTRACTOR_MODE)
+        pub carving: CarvingMode = CarvingMode::Interesting;
+        /// Bytes after which a carved file is cut, 1 to 4294967296.
+        /// (Environment: EXTRACTED_FILE_MAX_BYTES)
+        pub max_bytes: u64 = 134_217_728;
+        /// Folder of the carved files.
+        pub folder: PathBuf = PathBuf::from("/var/lib/tenrec/files");
+        /// What stays after the scan: `quarantined` (files with a verdict), `all` or `none`.
+        /// (Environment: FILESCAN_PRESERVATION)
+        pub preservation: Preservation = Preservation::Quarantined;
+        /// Megabytes that all carved files may take, oldest deleted first; 0 leaves it to the disk budget.
+        pub budget_megabytes: u64 = 8192;
+    }
+}
+
+section! {
+    /// The scan of carved files, in a process of its own.
+    pub struct Scan as "scan" {
+        /// Whether carved files are scanned.
+        pub enabled: bool = true;
+        /// Folders of YARA rules (`*.yar`, `*.yara`). A broken file is named and left out.
+        pub rules: Vec<PathBuf> = vec![PathBuf::from("/usr/share/tenrec/rules"), PathBuf::from("/etc/tenrec/rules")];
+        /// Socket of a running clamd; unset for no ClamAV.
+        pub clamd: Option<PathBuf> = None, shown as "\"/run/clamav/clamd.ctl\"";
+        /// Socket of a scanner that runs as a unit of its own; unset, the daemon starts one as its child.
+        pub socket: Option<PathBuf> = None, shown as "\"/run/tenrec-scan/scan.sock\"";
+        /// Seconds after which the scan of one file is given up, 1 to 3600.
+        pub timeout_seconds: u64 = 30;
+        /// Megabytes of memory that the scanner may take, 64 to 65536.
+        pub memory_megabytes: u64 = 1024;
+        /// Files that wait for the scanner at most, 1 to 65536. Beyond, files stay unscanned and are counted.
+        pub queue: usize = 256;
+    }
+}
+
+section! {
+    /// Delivery to a collector that speaks Lumberjack v2 (Logstash's Beats input, Malcolm, `tenrec collector`).
+    pub struct Forward as "forward" {
+        /// Whether records are forwarded. Off, nothing is spooled either.
+        pub enabled: bool = false;
+        /// Collectors, `host:port`. The first that answers gets the records; the next takes over when it fails.
+        pub hosts: Vec<Host> = Vec::new();
+        /// Whether the connection is encrypted (TLS 1.2 or 1.3).
+        pub tls: bool = true;
+        /// Certificate of the CA that signed the collector's certificate, PEM.
+        pub ca: Option<PathBuf> = None, shown as "\"/etc/tenrec/certs/ca.crt\"";
+        /// This sensor's own certificate, PEM, where the collector wants one.
+        pub certificate: Option<PathBuf> = None, shown as "\"/etc/tenrec/certs/client.crt\"";
+        /// Private key of that certificate, PEM.
+        pub key: Option<PathBuf> = None, shown as "\"/etc/tenrec/certs/client.key\"";
+        /// How the collector's certificate is checked: `full` (signed by the CA and naming the host), `chain` (signed by
+        /// the CA; Malcolm's server certificate has no name to check) or `none` (whoever answers gets the records).
+        pub verify: Verify = Verify::Chain;
+        /// Level of zlib compression on the wire, 0 (none) to 9.
+        pub compression: u32 = 3;
+        /// Records in a window at most, 1 to 2048.
+        pub window: usize = 2048;
+    }
+}
+
+section! {
+    /// Records that wait for the collector, on disk.
+    pub struct Spool as "spool" {
+        /// Folder of the spool.
+        pub folder: PathBuf = PathBuf::from("/var/lib/tenrec/spool");
+        /// Megabytes that waiting records may take, 16 to 16777216. Beyond, the oldest go, and are counted.
+        pub budget_megabytes: u64 = 8192;
+    }
+}
+
+section! {
+    /// The socket over which `tenrec status` and the web UI ask the daemon.
+    pub struct Control as "control" {
+        /// Path of the socket.
+        pub socket: PathBuf = PathBuf::from("/run/tenrec/control.sock");
+    }
+}
+
+section! {
+    /// The web UI (`tenrec-web`).
+    pub struct Web as "web" {
+        /// Address and port it listens on.
+        pub listen: std::net::SocketAddr = std::net::SocketAddr::from(([127, 0, 0, 1], 8080));
+    }
+}
+
+section! {
+    /// The embedded collector (`tenrec collector`), for demonstrations and small sites.
+    pub struct Collector as "collector" {
+        /// Address and port it listens on.
+        pub listen: std::net::SocketAddr = std::net::SocketAddr::from(([0, 0, 0, 0], 5044));
+        /// Folder of what it receives: one file of JSON lines per log.
+        pub folder: PathBuf = PathBuf::from("/var/lib/tenrec/collector");
+        /// Folder of its certificates (`ca.crt`, `server.crt`, `server.key`), made at the first start where missing.
+        pub certificates: PathBuf = PathBuf::from("/var/lib/tenrec/collector/certs");
+        /// Client certificates: `none`, `optional` (checked when sent, as Malcolm does) or `required`.
+        pub client_certificates: ClientCertificates = ClientCertificates::Optional;
+    }
+}
+
+/// Private, shared, loopback and link-local networks: those that Zeek 8 takes as local by itself.
+fn local_networks() -> Vec<Network> {
+    ["10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16", "::1/128", "fc00::/7", "fe80::/10"]
+        .iter()
+        .filter_map(|text| text.parse().ok())
+        .collect()
+}
