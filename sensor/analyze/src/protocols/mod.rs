@@ -5,6 +5,7 @@ pub mod dns;
 pub mod http;
 #[cfg(test)]
 mod testing;
+pub mod ssh;
 pub mod tls;
 pub mod x509;
 
@@ -17,6 +18,7 @@ pub static PROTOCOLS: &[&Protocol] = &[
     &http::HTTP,
     &tls::TLS,
     &tls::DTLS,
+    &ssh::SSH,
 ];
 
 /// What an HTTP connection becomes after `101 Switching Protocols`, by the token of its `Upgrade` field.
