@@ -3,9 +3,9 @@
 pub(crate) mod der;
 pub mod dns;
 pub mod http;
+pub mod ssh;
 #[cfg(test)]
 mod testing;
-pub mod ssh;
 pub mod tls;
 pub mod x509;
 
