@@ -94,7 +94,7 @@ impl Replay {
             }
             _ => Box::new(whole),
         };
-        let reader = create_reader(BUFFER, plain).map_err(|_| ReplayError::Format(path.to_owned()))?;
+        let reader = create_reader(BUFFER, Full(plain)).map_err(|_| ReplayError::Format(path.to_owned()))?;
         Ok(Self { path: path.to_owned(), reader, interfaces: Vec::new(), frames: 0, read, is_nano: false })
     }
 
@@ -236,6 +236,15 @@ fn fill(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
         }
     }
     Ok(n)
+}
+
+/// Fills what it is given, if the source has that much: the reader takes a short read for the end.
+struct Full<R>(R);
+
+impl<R: Read> Read for Full<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        fill(&mut self.0, buffer)
+    }
 }
 
 struct Counted {

@@ -13,6 +13,8 @@ use crate::{Direction, FlowId, FlowNotes, Output, Pair, Time, Transport};
 
 /// Times that one flow may change its protocol (STARTTLS, CONNECT, SOCKS within SOCKS …).
 const MAX_CHANGES: u8 = 16;
+/// Payload bytes of a flow after which a violation is not held against it.
+const IGNORE_VIOLATIONS_AFTER: u64 = 10 * 1024;
 
 /// What runs on a flow.
 #[derive(Default)]
@@ -74,6 +76,14 @@ impl App {
             }
         }
         self.identify = Some(identify);
+    }
+
+    /// One protocol alone, without identification.
+    #[cfg(test)]
+    pub(crate) fn only(protocol: &'static Protocol, id: &FlowId) -> Self {
+        let mut app = Self::default();
+        app.attach(protocol, id);
+        app
     }
 
     /// Whether bytes are of any use here.
@@ -332,6 +342,10 @@ impl Identify {
 
 /// A protocol that was confirmed and then broken is no longer a service of the flow, and is logged.
 fn violated(scene: &mut Scene<'_>, protocol: &'static Protocol, reason: &'static str, data: &[u8]) {
+    // Zeek's DPD::ignore_violations_after: late in a connection a violation is rather a parser's limit.
+    if scene.notes.bytes > IGNORE_VIOLATIONS_AFTER {
+        return;
+    }
     let Some(place) = scene.notes.services.iter().position(|name| *name == protocol.name) else { return };
     scene.notes.services.remove(place);
     scene.notes.failed.push(protocol.name);

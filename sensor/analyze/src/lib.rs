@@ -14,6 +14,7 @@ mod frame;
 mod icmp;
 mod id;
 pub mod log;
+mod mime;
 mod options;
 mod output;
 mod packet;
@@ -21,6 +22,8 @@ mod protocol;
 pub mod protocols;
 mod reader;
 mod sensor;
+#[cfg(test)]
+mod testing;
 mod time;
 mod tunnel;
 mod violation;

@@ -73,21 +73,50 @@ impl Default for Options {
     fn default() -> Self {
         use std::net::{Ipv4Addr, Ipv6Addr};
         let v4 = |a, b, c, d, bits| Network::new(IpAddr::V4(Ipv4Addr::new(a, b, c, d)), bits);
-        let v6 = |first, bits| Network::new(IpAddr::V6(Ipv6Addr::new(first, 0, 0, 0, 0, 0, 0, 0)), bits);
+        let v6 = |[a, b, c]: [u16; 3], bits| Network::new(IpAddr::V6(Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0)), bits);
         Self {
             profile: Profile::Stock,
             seed: 0,
             checksums: true,
-            // Zeek's Site::private_address_space (RFC 1918, 6598, 6890, 4193, 4291).
+            // Zeek's Site::private_address_space: IANA's special-purpose address registries.
             local: vec![
                 v4(10, 0, 0, 0, 8),
                 v4(192, 168, 0, 0, 16),
                 v4(172, 16, 0, 0, 12),
+                v4(0, 0, 0, 0, 8),
                 v4(100, 64, 0, 0, 10),
                 v4(127, 0, 0, 0, 8),
                 v4(169, 254, 0, 0, 16),
-                v6(0xfc00, 7),
-                v6(0xfe80, 10),
+                v4(192, 0, 0, 0, 24),
+                v4(192, 0, 2, 0, 24),
+                v4(198, 18, 0, 0, 15),
+                v4(198, 51, 100, 0, 24),
+                v4(203, 0, 113, 0, 24),
+                v4(224, 0, 0, 0, 24),
+                v4(239, 0, 0, 0, 8),
+                v4(240, 0, 0, 0, 4),
+                v6([0xfc00, 0, 0], 7),
+                v6([0xfe80, 0, 0], 10),
+                v6([0x0064, 0xff9b, 1], 48),
+                v6([0x0100, 0, 0], 64),
+                v6([0x2001, 0, 0], 23),
+                v6([0x2001, 2, 0], 48),
+                v6([0x2001, 0xdb8, 0], 32),
+                // The same IPv4 networks as 6to4 addresses (RFC 3056).
+                v6([0x2002, 0x0000, 0], 24),
+                v6([0x2002, 0x0a00, 0], 24),
+                v6([0x2002, 0x6440, 0], 26),
+                v6([0x2002, 0x7f00, 0], 24),
+                v6([0x2002, 0xa9fe, 0], 32),
+                v6([0x2002, 0xac10, 0], 28),
+                v6([0x2002, 0xc000, 0], 40),
+                v6([0x2002, 0xc000, 0x0200], 40),
+                v6([0x2002, 0xc0a8, 0], 32),
+                v6([0x2002, 0xc612, 0], 31),
+                v6([0x2002, 0xc633, 0x6400], 40),
+                v6([0x2002, 0xcb00, 0x7100], 40),
+                v6([0x2002, 0xf000, 0], 20),
+                Network::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 128),
                 Network::new(IpAddr::V6(Ipv6Addr::LOCALHOST), 128),
             ],
             carve_bytes: 134_217_728,

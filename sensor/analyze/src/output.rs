@@ -71,6 +71,12 @@ pub struct FlowNotes {
     pub services: Vec<&'static str>,
     /// Protocols confirmed and then violated.
     pub failed: Vec<&'static str>,
+    /// The beginning of the TCP connection was not seen, or only one side of it.
+    pub is_partial: bool,
+    /// Payload bytes of both directions so far.
+    pub bytes: u64,
+    /// The originator turned out to be the responder: the engine swaps the flow's ends after this call.
+    pub flip: bool,
 }
 
 /// Handed to an analyzer with each call.
@@ -112,9 +118,21 @@ impl Output<'_> {
         }
     }
 
+    /// Who was taken for the originator is the responder (the first DNS message seen is a reply): swaps the ends of
+    /// the flow, from now on.
+    pub fn flip_roles(&mut self) {
+        std::mem::swap(&mut self.id.orig, &mut self.id.resp);
+        self.notes.flip = !self.notes.flip;
+    }
+
     /// Whether the analyzer's protocol was confirmed.
     pub fn is_confirmed(&self) -> bool {
         self.notes.services.contains(&self.name)
+    }
+
+    /// Whether the beginning of the TCP connection was missed: most analyzers then stay silent, as Zeek's do.
+    pub fn is_partial(&self) -> bool {
+        self.notes.is_partial
     }
 
     /// How this sensor is set.

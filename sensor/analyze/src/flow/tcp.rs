@@ -252,6 +252,12 @@ impl Tcp {
         Pair { orig: self.sides.orig.size(self.sides.resp.state), resp: self.sides.resp.size(self.sides.orig.state) }
     }
 
+    /// Whether the beginning was missed.
+    pub(crate) const fn is_partial(&self) -> bool {
+        self.is_partial
+    }
+
+    /// Whether both sides have closed.
     pub(crate) const fn is_closed(&self) -> bool {
         self.sides.orig.did_close && self.sides.resp.did_close
     }
@@ -288,7 +294,7 @@ impl Tcp {
             }
             base = resp;
         }
-        if !self.is_closed() {
+        if !orig.did_close && !resp.did_close {
             if segment.seq == base.start_seq {
                 return false;
             }

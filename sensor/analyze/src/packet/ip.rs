@@ -121,11 +121,7 @@ fn v4(bytes: &[u8], cut: usize, checksums: bool) -> Result<Ip<'_>, Refused> {
 
 fn v6<'a>(bytes: &'a [u8], cut: usize, weird: &mut dyn FnMut(&'static str)) -> Result<Ip<'a>, Refused> {
     let header = Ipv6HeaderSlice::from_slice(bytes).map_err(|_| "truncated_IP")?;
-    let mut total_len = usize::from(header.payload_length()) + 40;
-    if header.payload_length() == 0 && header.next_header().0 != 59 {
-        // A jumbogram or segmentation offload: take what is there.
-        total_len = bytes.len();
-    }
+    let total_len = usize::from(header.payload_length()) + 40;
     if total_len > bytes.len().saturating_add(cut) {
         return Err("truncated_IP_len");
     }

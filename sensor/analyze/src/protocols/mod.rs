@@ -1,6 +1,28 @@
 //! The protocols: one folder each, one row each in [`PROTOCOLS`].
 
+pub(crate) mod der;
+pub mod dns;
+pub mod http;
+pub mod ssh;
+#[cfg(test)]
+mod testing;
+pub mod tls;
+pub mod x509;
+
 use crate::Protocol;
 
 /// Every protocol that the engine can identify. The table drives identification, documentation and settings.
-pub static PROTOCOLS: &[&Protocol] = &[];
+#[rustfmt::skip]
+pub static PROTOCOLS: &[&Protocol] = &[
+    &dns::DNS,
+    &http::HTTP,
+    &tls::TLS,
+    &tls::DTLS,
+    &ssh::SSH,
+];
+
+/// What an HTTP connection becomes after `101 Switching Protocols`, by the token of its `Upgrade` field.
+pub(crate) fn upgrade(token: &[u8]) -> Option<&'static Protocol> {
+    let _ = token;
+    None
+}

@@ -43,6 +43,7 @@ impl Sensor {
         let id = flow.id;
         let payload = &mut flow.volume.of_mut(from).payload;
         *payload = Some(payload.unwrap_or(0) + on_wire);
+        flow.notes.bytes = flow.notes.bytes.saturating_add(on_wire);
         flow.history.once(from, b'D');
         if usize::from(len) != packet.payload_len {
             let addl = format!("{len} != {}", packet.payload_len);
@@ -58,6 +59,9 @@ impl Sensor {
         if flow.app.is_interested() {
             let (app, mut scene) = split(flow, below.at, &mut self.sink);
             app.datagram(&mut scene, from, data);
+            if std::mem::take(&mut flow.notes.flip) {
+                flow.flip();
+            }
         }
     }
 

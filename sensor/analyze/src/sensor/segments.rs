@@ -118,6 +118,11 @@ impl Sensor {
             flow.flip();
         }
         let from = after_flip(from, outcome.flip);
+        if let Kind::Tcp(tcp) = &flow.kind {
+            let sizes = tcp.sizes();
+            flow.notes.is_partial = tcp.is_partial();
+            flow.notes.bytes = sizes.orig.saturating_add(sizes.resp);
+        }
         if outcome.lively {
             flow.inactivity = TCP_INACTIVITY;
         }

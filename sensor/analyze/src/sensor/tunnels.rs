@@ -84,7 +84,7 @@ impl Tunnels {
                 self.logged.clear();
             }
             if self.logged.insert(carrier.id.uid) {
-                sink.records.push(Box::new(TunnelRecord { at, id: carrier.id, kind: carrier.kind, action: "Tunnel::DISCOVER" }));
+                sink.records.push(Box::new(TunnelRecord::new(at, carrier.id, carrier.kind, "Tunnel::DISCOVER")));
             }
         }
     }
@@ -94,7 +94,7 @@ impl Tunnels {
         if let Some(kind) = flow.tunnel
             && self.logged.remove(&flow.id.uid)
         {
-            sink.records.push(Box::new(TunnelRecord { at, id: flow.id, kind: kind.kind(), action: "Tunnel::CLOSE" }));
+            sink.records.push(Box::new(TunnelRecord::new(at, flow.id, kind.kind(), "Tunnel::CLOSE")));
         }
     }
 }

@@ -10,6 +10,8 @@ pub struct TunnelRecord {
     pub at: Time,
     /// The flow that carries the tunnel; ports are 0 for tunnels over IP.
     pub id: FlowId,
+    /// Whether the flow's uid is told: tunnels of proxies have none of their own.
+    pub has_uid: bool,
     /// `Tunnel::GRE` and so on.
     pub kind: &'static str,
     /// `Tunnel::DISCOVER` or `Tunnel::CLOSE`.
@@ -31,6 +33,18 @@ pub static TUNNEL: Log = Log {
     ],
 };
 
+impl TunnelRecord {
+    /// A tunnel over IP or UDP.
+    pub(crate) const fn new(at: Time, id: FlowId, kind: &'static str, action: &'static str) -> Self {
+        Self { at, id, has_uid: true, kind, action }
+    }
+
+    /// A tunnel through a proxy.
+    pub(crate) const fn without_uid(at: Time, id: FlowId, kind: &'static str, action: &'static str) -> Self {
+        Self { at, id, has_uid: false, kind, action }
+    }
+}
+
 impl Record for TunnelRecord {
     fn log(&self) -> &'static Log {
         &TUNNEL
@@ -41,7 +55,9 @@ impl Record for TunnelRecord {
     }
 
     fn zeek(&self, row: &mut Row<'_>) {
-        row.flow(self.at, &self.id);
+        row.time(Some(self.at));
+        row.uid(self.has_uid.then_some(self.id.uid));
+        row.tuple(Some(&self.id));
         row.symbol(Some(self.kind));
         row.symbol(Some(self.action));
     }

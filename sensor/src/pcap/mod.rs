@@ -1,0 +1,273 @@
+//! Writes what was captured to PCAP files, rotated by size and age, within a disk budget.
+//!
+//! ```text
+//! worker ── Feed ──▶ blocks of frames ──▶ bounded ring ──▶ writer thread ──▶ files of (interface, worker)
+//!              ◀──────── empty blocks ◀────────┘                              └─ budget: oldest file first
+//! ```
+//!
+//! Promises: capture never waits for the disk: where a block finds no room, its frames are counted as dropped. A file is
+//! a valid capture at any instant (up to a record that is just being written), also after a crash. Nothing is lost at a
+//! rotation. A worker writes files of its own, so that frames stand in the order in which they came; a pair of hosts is
+//! always the same worker's.
+//!
+//! Not here yet: the index from a flow to its frames. Every block starts at an offset that the writer knows
+//! ([`file::Place`]); with LZ4 each block is a frame of its own, so that one can be read without those before it.
+
+mod block;
+pub mod budget;
+pub mod file;
+
+use std::{
+    io,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use analyze::{Frame, Time};
+use rtrb::{Consumer, Producer, RingBuffer};
+use serde::Serialize;
+
+use self::{block::Block, budget::Budget, file::Files};
+
+/// Blocks that wait for the disk, for each worker: 64 MiB, made only when they are needed. A disk that stalls for a second at
+/// 500 Mbit/s costs nothing.
+const QUEUED_BLOCKS: usize = 256;
+
+/// How long the writer waits when there is nothing to write.
+const IDLE: Duration = Duration::from_millis(5);
+
+/// Where and how captures are written.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The folder. Files in it that bear our names count towards the budget, also those of an earlier run.
+    pub folder: PathBuf,
+    /// Names of the interfaces, in the order of a frame's `interface`.
+    pub interfaces: Vec<String>,
+    /// A file ends when it would grow beyond this many bytes on disk; 0: it does not.
+    pub rotate_bytes: u64,
+    /// A file ends when it is this old; zero: it does not.
+    pub rotate_age: Duration,
+    /// Whether files are LZ4 frames (`.pcap.lz4`).
+    pub lz4: bool,
+    /// Bytes that all files together may take; 0: no bound but the floor.
+    pub budget_bytes: u64,
+    /// Bytes of the file system that stay free, whatever the budget says.
+    pub floor_bytes: u64,
+    /// Bytes kept of each frame, as the files' headers tell; 0 for all.
+    pub snap: u32,
+}
+
+/// What the PCAP writer has done, and what it had to leave.
+///
+/// Invariant: frames that came = `written` + `dropped_queue` + `dropped_disk` + those still in memory.
+#[derive(Debug, Default)]
+pub struct Counters {
+    frames_written: AtomicU64,
+    bytes_written: AtomicU64,
+    bytes_on_disk: AtomicU64,
+    frames_dropped_queue: AtomicU64,
+    frames_dropped_disk: AtomicU64,
+    files_opened: AtomicU64,
+    files_deleted: AtomicU64,
+    files_closed: AtomicU64,
+    disk_full: AtomicBool,
+    /// The file begun last.
+    newest: Mutex<(String, Arc<AtomicU64>)>,
+}
+
+/// The counters at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Snapshot {
+    /// Frames in files.
+    pub frames_written: u64,
+    /// Their bytes, headers included, before compression.
+    pub bytes_written: u64,
+    /// Bytes that all capture files take now.
+    pub bytes_on_disk: u64,
+    /// Frames dropped because the writer fell behind.
+    pub frames_dropped_queue: u64,
+    /// Frames dropped because they could not be written.
+    pub frames_dropped_disk: u64,
+    /// Files begun.
+    pub files_opened: u64,
+    /// Files deleted to stay within the budget.
+    pub files_deleted: u64,
+    /// Files on disk that are no longer written to.
+    pub files_closed: u64,
+    /// Whether the last block could not be written.
+    pub disk_full: bool,
+}
+
+impl Counters {
+    /// Name of the file that was begun last, and its bytes on disk.
+    pub fn newest(&self) -> (String, u64) {
+        let (name, bytes) = &*self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        (name.clone(), bytes.load(Ordering::Relaxed))
+    }
+
+    /// All of them.
+    pub fn snapshot(&self) -> Snapshot {
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Snapshot {
+            frames_written: load(&self.frames_written),
+            bytes_written: load(&self.bytes_written),
+            bytes_on_disk: load(&self.bytes_on_disk),
+            frames_dropped_queue: load(&self.frames_dropped_queue),
+            frames_dropped_disk: load(&self.frames_dropped_disk),
+            files_opened: load(&self.files_opened),
+            files_deleted: load(&self.files_deleted),
+            files_closed: load(&self.files_closed),
+            disk_full: self.disk_full.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// A worker's end: takes frames, never waits.
+pub struct Feed {
+    /// The block that is being filled, for each interface.
+    open: Vec<Option<Block>>,
+    full: Producer<Block>,
+    empty: Consumer<Vec<u8>>,
+    /// Buffers that do not exist yet.
+    unborn: usize,
+    counters: Arc<Counters>,
+}
+
+/// The writer thread.
+pub struct Writer {
+    thread: JoinHandle<()>,
+    counters: Arc<Counters>,
+}
+
+/// Starts the writer with one feed a worker. Creates the folder.
+///
+/// # Errors
+/// If the folder cannot be made or read: with its path and what to do.
+pub fn start(options: Options, workers: usize) -> io::Result<(Vec<Feed>, Writer)> {
+    let counters = Arc::new(Counters::default());
+    let budget = Budget::open(&options.folder, budget::is_capture, options.budget_bytes, options.floor_bytes)?;
+    let interfaces = options.interfaces.len();
+    let (mut feeds, mut queues) = (Vec::new(), Vec::new());
+    for _ in 0..workers.max(1) {
+        let (full, filled) = RingBuffer::new(QUEUED_BLOCKS);
+        let (emptied, empty) = RingBuffer::new(QUEUED_BLOCKS);
+        // Blocks that wait, and one being filled for each interface.
+        let unborn = QUEUED_BLOCKS + interfaces;
+        feeds.push(Feed { open: (0..interfaces).map(|_| None).collect(), full, empty, unborn, counters: Arc::clone(&counters) });
+        queues.push(Queue { filled, emptied });
+    }
+    let files = Files::new(options, budget, Arc::clone(&counters));
+    let thread = thread::Builder::new().name("pcap".to_owned()).spawn(move || write(queues, files))?;
+    Ok((feeds, Writer { thread, counters }))
+}
+
+impl Feed {
+    /// Keeps a frame for writing. If there is no room it is counted as dropped.
+    pub fn frame(&mut self, frame: &Frame<'_>) {
+        let interface = frame.interface;
+        if let Some(Some(block)) = self.open.get(usize::from(interface))
+            && !block.has_room(frame)
+        {
+            self.pass_on(usize::from(interface));
+        }
+        if let Some(Some(block)) = self.open.get_mut(usize::from(interface)) {
+            block.push(frame);
+            return;
+        }
+        match (self.buffer(), self.open.get_mut(usize::from(interface))) {
+            (Some(buffer), Some(place)) => {
+                let mut block = Block::new(interface, frame.at, buffer);
+                block.push(frame);
+                *place = Some(block);
+            }
+            _ => {
+                self.counters.frames_dropped_queue.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Passes on what has gathered, so that it is on disk soon. Call it about once a second.
+    pub fn flush(&mut self) {
+        for interface in 0..self.open.len() {
+            self.pass_on(interface);
+        }
+    }
+
+    fn pass_on(&mut self, interface: usize) {
+        let Some(block) = self.open.get_mut(interface).and_then(Option::take) else { return };
+        if let Err(rtrb::PushError::Full(block)) = self.full.push(block) {
+            self.counters.frames_dropped_queue.fetch_add(block.frames, Ordering::Relaxed);
+            // The buffer goes with it; a new one may be born in its place.
+            self.unborn += 1;
+        }
+    }
+
+    fn buffer(&mut self) -> Option<Vec<u8>> {
+        if let Ok(buffer) = self.empty.pop() {
+            return Some(buffer);
+        }
+        self.unborn = self.unborn.checked_sub(1)?;
+        Some(Vec::with_capacity(block::BYTES))
+    }
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
+impl Writer {
+    /// The counters, which outlive the writer.
+    pub fn counters(&self) -> Arc<Counters> {
+        Arc::clone(&self.counters)
+    }
+
+    /// Waits until everything is on disk. Drop the feeds first: this ends when they have.
+    pub fn finish(self) {
+        if self.thread.join().is_err() {
+            tracing::error!("the PCAP writer ended unexpectedly: see the message above");
+        }
+    }
+}
+
+struct Queue {
+    filled: Consumer<Block>,
+    emptied: Producer<Vec<u8>>,
+}
+
+fn write(mut queues: Vec<Queue>, mut files: Files) {
+    loop {
+        let mut idle = true;
+        // Asked before the queues are emptied: what an ended worker left is then seen once more.
+        let ended = queues.iter().all(|queue| queue.filled.is_abandoned());
+        for (worker, queue) in queues.iter_mut().enumerate() {
+            // One block each in turn: no worker starves another.
+            if let Ok(block) = queue.filled.pop() {
+                idle = false;
+                files.write(worker, &block);
+                // Full only if the worker has ended: then nobody needs it.
+                let _ = queue.emptied.push(block.into_buffer());
+            }
+        }
+        if idle {
+            if ended {
+                break;
+            }
+            files.end_those_older_than_allowed(now());
+            thread::park_timeout(IDLE);
+        }
+    }
+}
+
+fn now() -> Time {
+    Time(i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests;

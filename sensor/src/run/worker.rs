@@ -1,0 +1,290 @@
+//! A worker: one thread, one core, one source, one engine. It drains, analyses, hands on, and never waits for anyone.
+//!
+//! ```text
+//! source ──▶ engine ──▶ records ──▶ bounded ring ──▶ record writer
+//!    └─────▶ PCAP feed      └──▶ pieces of files ──▶ bounded ring ──▶ carver
+//! ```
+//!
+//! What a ring refuses is dropped and counted here. The ring of the carver is the smallest, so that carving gives way first.
+
+use std::{
+    collections::HashSet,
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use analyze::{Sensor, Time, Uid, files::Chunk, log::Record};
+use rtrb::{Consumer, Producer, RingBuffer};
+
+use crate::{capture::Source, pcap::Feed};
+
+/// Frames between two looks at what the engine found.
+const FRAMES_PER_BATCH: usize = 256;
+/// Batches of records that wait for the record writer.
+const RECORD_BATCHES: usize = 4096;
+/// Batches of pieces of files that wait for the carver: a batch is at most what came in [`FRAMES_PER_BATCH`] frames.
+const CHUNK_BATCHES: usize = 256;
+/// How long a worker rests when its source is empty.
+const REST: Duration = Duration::from_millis(1);
+/// How long after a frame was captured it may still be on its way into the ring, amply.
+const UNDER_WAY: i64 = 200_000_000;
+/// How often captures are passed on that do not fill a block.
+const FLUSH: Duration = Duration::from_secs(1);
+/// How long frames that are still in the rings are read after the capture was stopped.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// What one worker has counted, for others to read.
+#[derive(Debug, Default)]
+pub struct Counted {
+    /// Frames analysed.
+    pub frames: AtomicU64,
+    /// Their bytes on the wire.
+    pub bytes: AtomicU64,
+    /// Flows seen.
+    pub flows: AtomicU64,
+    /// Flows in the table now.
+    pub active_flows: AtomicU64,
+    /// Flows ended early because the table was full.
+    pub flows_evicted: AtomicU64,
+    /// Packets that could not be read.
+    pub malformed: AtomicU64,
+    /// Bytes that were missing in TCP streams.
+    pub missed_bytes: AtomicU64,
+    /// Records found.
+    pub records: AtomicU64,
+    /// Records lost because their writer fell behind.
+    pub records_dropped: AtomicU64,
+    /// Pieces of files lost because the carver fell behind.
+    pub chunks_dropped: AtomicU64,
+    /// Thousandths of the last second or so that it was not resting.
+    pub busy_permille: AtomicU64,
+    /// Times that the analysis failed on a frame, lost its flows and began anew: each one is a bug.
+    pub failures: AtomicU64,
+}
+
+/// The other ends of a worker's rings.
+pub struct Outlets {
+    /// Records, in the order in which they were completed.
+    pub records: Consumer<Vec<Box<dyn Record>>>,
+    /// Pieces of files.
+    pub chunks: Consumer<Vec<Chunk>>,
+}
+
+/// What a worker is made of.
+pub struct Parts {
+    /// Its number, from 0: also the core it is pinned to, modulo their number.
+    pub number: usize,
+    /// Where frames come from.
+    pub source: Source,
+    /// How they are analysed. The seed is the worker's own.
+    pub options: analyze::Options,
+    /// Where they are written, if they are.
+    pub feed: Option<Feed>,
+    /// Set when no more frames come.
+    pub stop: Arc<AtomicBool>,
+}
+
+struct Worker {
+    parts: Parts,
+    engine: Engine,
+    records: Producer<Vec<Box<dyn Record>>>,
+    chunks: Producer<Vec<Chunk>>,
+    counted: Arc<Counted>,
+    /// Ends of files that the carver must still hear of, although it fell behind.
+    ends: Vec<Chunk>,
+    /// Files of which a piece was lost.
+    torn: HashSet<Uid>,
+}
+
+/// Starts a worker.
+///
+/// # Errors
+/// If the thread cannot be started.
+pub fn start(parts: Parts) -> io::Result<(JoinHandle<()>, Outlets, Arc<Counted>)> {
+    let (records, record_end) = RingBuffer::new(RECORD_BATCHES);
+    let (chunks, chunk_end) = RingBuffer::new(CHUNK_BATCHES);
+    let counted = Arc::new(Counted::default());
+    let name = format!("worker-{}", parts.number);
+    let engine = Engine::new(parts.options.clone(), Arc::clone(&counted));
+    let worker = Worker { parts, engine, records, chunks, counted: Arc::clone(&counted), ends: Vec::new(), torn: HashSet::new() };
+    let thread = thread::Builder::new().name(name).spawn(move || worker.run())?;
+    Ok((thread, Outlets { records: record_end, chunks: chunk_end }, counted))
+}
+
+impl Worker {
+    fn run(mut self) {
+        pin(self.parts.number);
+        let mut flushed = Instant::now();
+        let mut rested = Duration::ZERO;
+        let mut stopping: Option<Instant> = None;
+        let mut empty_since: Option<Instant> = None;
+        loop {
+            if stopping.is_none() && self.parts.stop.load(Ordering::Acquire) {
+                stopping = Some(Instant::now());
+            }
+            let before = now();
+            let frames = self.drain();
+            if frames == 0 {
+                let since = *empty_since.get_or_insert_with(Instant::now);
+                if stopping.is_some() && since.elapsed() > self.parts.source.delay() {
+                    break;
+                }
+                // Everything that was captured up to `before` has been analysed, so time may pass up to there.
+                self.engine.guarded(|engine| engine.clock(Time(before.0.saturating_sub(UNDER_WAY))));
+                self.hand_on();
+                self.publish();
+                let resting = Instant::now();
+                thread::park_timeout(REST);
+                rested += resting.elapsed();
+            } else {
+                empty_since = None;
+                if stopping.is_some_and(|since| since.elapsed() > DRAIN) {
+                    break;
+                }
+            }
+            let since = flushed.elapsed();
+            if since >= FLUSH {
+                let busy = 1000 - (rested.as_micros() * 1000 / since.as_micros().max(1)).min(1000);
+                self.counted.busy_permille.store(busy as u64, Ordering::Relaxed);
+                (flushed, rested) = (Instant::now(), Duration::ZERO);
+                self.publish();
+                if let Some(feed) = &mut self.parts.feed {
+                    feed.flush();
+                }
+            }
+        }
+        self.engine.guarded(Sensor::finish);
+        self.hand_on();
+        self.publish();
+    }
+
+    fn drain(&mut self) -> usize {
+        let Parts { source, feed, .. } = &mut self.parts;
+        let engine = &mut self.engine;
+        let frames = source.drain(FRAMES_PER_BATCH, |frame| {
+            engine.guarded(|engine| engine.frame(&frame));
+            if let Some(feed) = feed {
+                feed.frame(&frame);
+            }
+        });
+        self.hand_on();
+        frames
+    }
+
+    fn hand_on(&mut self) {
+        if !self.engine.sensor.has_output() && self.ends.is_empty() {
+            return;
+        }
+        let batch = self.engine.sensor.take();
+        if !batch.records.is_empty()
+            && let Err(rtrb::PushError::Full(records)) = self.records.push(batch.records)
+        {
+            self.counted.records_dropped.fetch_add(records.len() as u64, Ordering::Relaxed);
+        }
+        let mut chunks = std::mem::take(&mut self.ends);
+        chunks.extend(batch.chunks);
+        if chunks.is_empty() {
+            return;
+        }
+        let chunks = self.mended(chunks);
+        if let Err(rtrb::PushError::Full(chunks)) = self.chunks.push(chunks) {
+            self.drop_chunks(chunks);
+        }
+    }
+
+    /// Files of which a piece was lost end incomplete, whatever the analysis saw.
+    fn mended(&mut self, mut chunks: Vec<Chunk>) -> Vec<Chunk> {
+        if self.torn.is_empty() {
+            return chunks;
+        }
+        for chunk in &mut chunks {
+            if let Chunk::End { fuid, complete } = chunk
+                && self.torn.remove(fuid)
+            {
+                *complete = false;
+            }
+        }
+        chunks
+    }
+
+    /// The carver has no room: its files are torn, but it still hears of their ends.
+    fn drop_chunks(&mut self, chunks: Vec<Chunk>) {
+        for chunk in chunks {
+            match chunk {
+                Chunk::End { .. } => self.ends.push(chunk),
+                Chunk::Data { fuid, .. } => {
+                    self.torn.insert(fuid);
+                    self.counted.chunks_dropped.fetch_add(1, Ordering::Relaxed);
+                }
+                Chunk::Start(_) => {
+                    self.counted.chunks_dropped.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        }
+        for end in &mut self.ends {
+            if let Chunk::End { fuid, complete } = end
+                && self.torn.remove(fuid)
+            {
+                *complete = false;
+            }
+        }
+    }
+
+    fn publish(&self) {
+        let counters = self.engine.sensor.counters();
+        let set = |counter: &AtomicU64, value: u64| counter.store(value, Ordering::Relaxed);
+        let counted = &self.counted;
+        set(&counted.frames, counters.frames);
+        set(&counted.bytes, counters.bytes);
+        set(&counted.flows, counters.flows);
+        set(&counted.active_flows, self.engine.sensor.active_flows() as u64);
+        set(&counted.flows_evicted, counters.flows_evicted);
+        set(&counted.malformed, counters.malformed);
+        set(&counted.missed_bytes, counters.missed_bytes);
+        set(&counted.records, counters.records);
+    }
+}
+
+/// The engine, and what happens when it fails: a frame that makes it panic costs its flows, never the capture.
+struct Engine {
+    sensor: Sensor,
+    options: analyze::Options,
+    counted: Arc<Counted>,
+}
+
+impl Engine {
+    fn new(options: analyze::Options, counted: Arc<Counted>) -> Self {
+        Self { sensor: Sensor::new(options.clone()), options, counted }
+    }
+
+    fn guarded(&mut self, act: impl FnOnce(&mut Sensor)) {
+        // The sensor may be left half-changed, which is why it is not used again.
+        if catch_unwind(AssertUnwindSafe(|| act(&mut self.sensor))).is_err() {
+            self.counted.failures.fetch_add(1, Ordering::Relaxed);
+            tracing::error!("the analysis failed on a frame and began anew; please report the message above");
+            // Another seed: uids must not come twice.
+            self.options.seed = self.options.seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            self.sensor = Sensor::new(self.options.clone());
+        }
+    }
+}
+
+/// One worker a core: caches stay warm, and the scheduler moves nobody while a ring fills.
+fn pin(number: usize) {
+    let cores = core_affinity::get_core_ids().unwrap_or_default();
+    let core = cores.get(number % cores.len().max(1));
+    if !core.is_some_and(|core| core_affinity::set_for_current(*core)) {
+        tracing::debug!(worker = number, "not pinned to a core");
+    }
+}
+
+/// The time of day.
+pub fn now() -> Time {
+    Time(i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX))
+}
