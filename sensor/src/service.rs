@@ -107,7 +107,11 @@ fn describe(status: &control::Status) -> String {
     let _ = writeln!(out, "\nanalysed   {} packets, {} bytes", status.packets_analysed, status.bytes_analysed);
     for it in &status.workers {
         let busy = it.busy * 100.0;
-        let _ = writeln!(out, "worker {:<3} {} packets, {} flows, {busy:.0} % busy, {} restarts", it.number, it.packets, it.flows_active, it.restarts);
+        let _ = writeln!(
+            out,
+            "worker {:<3} {} packets, {} flows, {busy:.0} % busy, {} restarts",
+            it.number, it.packets, it.flows_active, it.restarts
+        );
     }
     let _ = writeln!(out, "flows      {} active, {} in all", status.flows.active, status.flows.total);
     let lost: Vec<_> = status.drops.places().into_iter().filter(|(_, _, count)| *count > 0).collect();
@@ -125,7 +129,11 @@ fn describe(status: &control::Status) -> String {
         let _ = writeln!(out, "pcap       no file yet");
     } else {
         let pcap = &status.pcap;
-        let _ = writeln!(out, "pcap       {} ({} bytes), {} finished files, {} bytes in all", pcap.file, pcap.bytes, pcap.files, pcap.total_bytes);
+        let _ = writeln!(
+            out,
+            "pcap       {} ({} bytes), {} finished files, {} bytes in all",
+            pcap.file, pcap.bytes, pcap.files, pcap.total_bytes
+        );
     }
     if let Some(spool) = &status.spool {
         let _ = writeln!(out, "spool      {} records wait, {} acknowledged, {} lost", spool.records, spool.acknowledged, spool.lost);

@@ -13,8 +13,7 @@ use std::{
 
 use serde_json::Value;
 use settings::control::{
-    Connection, Drops, File, FileCounts, Flows, Interface, MAX_ROWS, PcapState, Request, Response, Status as Answer, Worker, decode,
-    encode,
+    Connection, Drops, File, FileCounts, Flows, Interface, MAX_ROWS, PcapState, Request, Response, Status as Answer, Worker, decode, encode,
 };
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
@@ -273,7 +272,9 @@ mod tests {
         let connection = connection(row).unwrap();
         assert_eq!((connection.time, connection.source_port, connection.destination_bytes), (1.5, 4000, 9));
         assert_eq!((connection.state.as_str(), connection.service.as_str()), ("SF", "http"));
-        let file = file(r#"{"ts":2,"fuid":"Fx","uid":"Cx","source":"HTTP","mime_type":"text/plain","seen_bytes":12,"extracted":"HTTP-Fx"}"#).unwrap();
+        let file =
+            file(r#"{"ts":2,"fuid":"Fx","uid":"Cx","source":"HTTP","mime_type":"text/plain","seen_bytes":12,"extracted":"HTTP-Fx"}"#)
+                .unwrap();
         assert_eq!((file.size, file.verdict.as_str(), file.extracted.as_str()), (12, "unscanned", "HTTP-Fx"));
     }
 

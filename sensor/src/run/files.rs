@@ -58,19 +58,11 @@ pub fn start(
     })?;
     let carved = Arc::new(Carved::default());
     let shared = Arc::clone(&carved);
-    let thread = thread::Builder::new()
-        .name("carver".to_owned())
-        .spawn(move || run(carver, &options, workers, finished, &shared))?;
+    let thread = thread::Builder::new().name("carver".to_owned()).spawn(move || run(carver, &options, workers, finished, &shared))?;
     Ok((thread, carved))
 }
 
-fn run(
-    mut carver: Carver,
-    options: &Options,
-    mut workers: Vec<Consumer<Vec<Chunk>>>,
-    mut finished: impl FnMut(Finished),
-    carved: &Carved,
-) {
+fn run(mut carver: Carver, options: &Options, mut workers: Vec<Consumer<Vec<Chunk>>>, mut finished: impl FnMut(Finished), carved: &Carved) {
     let (mut failing, mut left_out) = (false, 0);
     let (mut room, mut looked) = (has_room(options), Instant::now());
     loop {

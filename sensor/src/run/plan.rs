@@ -47,11 +47,7 @@ pub fn plan(settings: &Settings, path: &Path) -> Plan {
         capture: capture_options(settings),
         pcap: settings.pcap.enabled.then(|| pcap_options(settings)),
         analysis: analysis(settings),
-        records: records::Options {
-            logs: settings.logs.enabled.then(|| log_options(settings)),
-            profile: profile(settings),
-            deliver: None,
-        },
+        records: records::Options { logs: settings.logs.enabled.then(|| log_options(settings)), profile: profile(settings), deliver: None },
         files: files::Options { folder: settings.files.folder.clone(), floor_bytes: megabytes(settings.disk.floor_megabytes) },
         finished: Box::new(drop),
         policy: policy(settings, path),
@@ -200,7 +196,9 @@ mod tests {
 
     #[test]
     fn a_settings_file_becomes_a_plan() {
-        let settings = parse("capture = { interfaces = ['eth1', 'eth2'], filter = 'tcp', ring_megabytes = 128, workers = 3 }\npcap = { compression = 'lz4', rotate_minutes = 5 }\n");
+        let settings = parse(
+            "capture = { interfaces = ['eth1', 'eth2'], filter = 'tcp', ring_megabytes = 128, workers = 3 }\npcap = { compression = 'lz4', rotate_minutes = 5 }\n",
+        );
         let plan = plan(&settings, Path::new("tenrec.toml"));
         assert_eq!((plan.capture.workers, plan.capture.ring_bytes, plan.capture.interfaces.len()), (3, 128 << 20, 2));
         assert_eq!(plan.capture.interfaces[1].filter, "tcp");

@@ -183,8 +183,7 @@ impl Writer {
             Ok(()) => {}
             Err(error) => self.failed(&error, 0),
         }
-        *self.written.logs.lock().unwrap_or_else(PoisonError::into_inner) =
-            self.lines.iter().map(|(log, lines)| (*log, *lines)).collect();
+        *self.written.logs.lock().unwrap_or_else(PoisonError::into_inner) = self.lines.iter().map(|(log, lines)| (*log, *lines)).collect();
         if let Some(deliver) = &mut self.deliver {
             deliver.flush();
         }
