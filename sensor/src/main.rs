@@ -93,6 +93,9 @@ struct Read {
     /// Bytes of one file carved at most
     #[arg(long, value_name = "BYTES", default_value_t = 134_217_728, env = "EXTRACTED_FILE_MAX_BYTES")]
     carve_max_bytes: u64,
+    /// Name of the sensor in sessions
+    #[arg(long, value_name = "NAME", default_value = "tenrec", env = "PCAP_NODE_NAME")]
+    node: String,
     /// Makes uids: the same seed and capture give the same uids
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
@@ -170,6 +173,7 @@ fn run_read(args: &Read) -> ExitCode {
             },
             ..Options::default()
         },
+        node: args.node.clone(),
         progress: std::io::stderr().is_terminal(),
     };
     let report = match read::read(&job) {

@@ -3,6 +3,7 @@
 //! ```text
 //! conn.log                        being written
 //! conn.2026-11-24-11-00-00.log    set aside at that time, UTC
+//! eve.json, sessions.ndjson       likewise
 //! ```
 
 use std::{
@@ -24,6 +25,8 @@ pub struct Options {
     pub format: Format,
     /// Columns.
     pub profile: Profile,
+    /// Name of the sensor in sessions.
+    pub node: String,
     /// How long a file is written to; zero: for ever.
     pub rotate: Duration,
     /// Bytes that files set aside may take, oldest deleted first; 0: no bound but the floor.
@@ -53,7 +56,7 @@ impl LogFiles {
         };
         fs::create_dir_all(&options.folder).map_err(explain)?;
         set_aside(&options.folder).map_err(explain)?;
-        let open = LogFolder::create(&options.folder, options.format, options.profile).map_err(explain)?;
+        let open = LogFolder::create(&options.folder, options.format, options.profile, &options.node).map_err(explain)?;
         let budget = Budget::open(&options.folder, is_set_aside, options.budget_bytes, options.floor_bytes)?;
         Ok(Self { options, open: Some(open), budget, begun: Instant::now() })
     }
@@ -86,7 +89,7 @@ impl LogFiles {
             self.budget.grown(bytes);
             self.budget.closed(path, bytes);
         }
-        self.open = Some(LogFolder::create(&self.options.folder, self.options.format, self.options.profile)?);
+        self.open = Some(LogFolder::create(&self.options.folder, self.options.format, self.options.profile, &self.options.node)?);
         self.budget.make_room(0);
         closed
     }
@@ -100,16 +103,22 @@ impl LogFiles {
     }
 }
 
+/// Endings of the files that are written here.
+const ENDINGS: [&str; 3] = ["log", "json", "ndjson"];
+
 /// Gives every `NAME.log` the name that says when it ended; the new names, and their lengths.
 fn set_aside(folder: &Path) -> io::Result<Vec<(PathBuf, u64)>> {
     let mut moved = Vec::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let name = entry.file_name();
-        let Some(log) = name.to_str().and_then(|name| name.strip_suffix(".log")).filter(|log| !log.contains('.')) else { continue };
+        let Some((log, ending)) = name.to_str().and_then(|name| name.split_once('.')) else { continue };
+        if !ENDINGS.contains(&ending) {
+            continue;
+        }
         let mut at = jiff::Timestamp::now();
         let to = loop {
-            let to = folder.join(format!("{log}.{}.log", at.strftime("%Y-%m-%d-%H-%M-%S")));
+            let to = folder.join(format!("{log}.{}.{ending}", at.strftime("%Y-%m-%d-%H-%M-%S")));
             if !to.exists() {
                 break to;
             }
@@ -125,8 +134,8 @@ fn set_aside(folder: &Path) -> io::Result<Vec<(PathBuf, u64)>> {
 
 fn is_set_aside(name: &str) -> bool {
     // NAME.YYYY-MM-DD-hh-mm-ss.log
-    let time = name.strip_suffix(".log").and_then(|name| name.rsplit_once('.')).map(|(_, time)| time);
-    time.is_some_and(|time| time.len() == 19 && time.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-'))
+    let time = name.rsplit_once('.').filter(|(_, ending)| ENDINGS.contains(ending)).and_then(|(name, _)| name.rsplit_once('.'));
+    time.map(|(_, time)| time).is_some_and(|time| time.len() == 19 && time.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-'))
 }
 
 #[cfg(test)]
@@ -140,6 +149,7 @@ mod tests {
         let options = Options {
             folder: folder.path().to_owned(),
             format: Format::Json,
+            node: "test".to_owned(),
             profile: Profile::Malcolm,
             rotate: Duration::ZERO,
             budget_bytes: 0,

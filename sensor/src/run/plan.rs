@@ -133,6 +133,7 @@ fn log_options(settings: &Settings) -> log_files::Options {
             ZeekFormat::Tsv => Format::Tsv,
         },
         profile: profile(settings),
+        node: settings.node.name.clone(),
         rotate: Duration::from_secs(of.rotate_minutes.saturating_mul(60)),
         budget_bytes: megabytes(of.budget_megabytes),
         // Captures give way at the floor; logs only when that was not enough.

@@ -3,6 +3,7 @@
 pub(crate) mod der;
 pub mod dns;
 pub mod http;
+pub mod ssh;
 #[cfg(test)]
 mod testing;
 pub mod tls;
@@ -17,6 +18,7 @@ pub static PROTOCOLS: &[&Protocol] = &[
     &http::HTTP,
     &tls::TLS,
     &tls::DTLS,
+    &ssh::SSH,
 ];
 
 /// What an HTTP connection becomes after `101 Switching Protocols`, by the token of its `Upgrade` field.
