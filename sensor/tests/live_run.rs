@@ -278,6 +278,17 @@ fn what_is_wrong_is_said_with_what_to_do() {
 }
 
 #[test]
+fn an_interface_that_goes_away_is_told_and_without_any_the_daemon_ends() {
+    let Some(_wire) = Wire::lay("an_interface_that_goes_away_is_told_and_without_any_the_daemon_ends") else { return };
+    let mut daemon = Daemon::start("");
+    daemon.wait_for_line("ready");
+    wire::ip(&["link", "del", "near"]);
+    daemon.wait_for_line("the interface is gone");
+    assert_eq!(daemon.wait().code(), Some(1));
+    assert!(daemon.told.iter().any(|line| line.contains("no interface is left")), "{:#?}", daemon.told);
+}
+
+#[test]
 fn privileges_are_gone_and_the_kernel_says_so() {
     let Some(_wire) = Wire::lay("privileges_are_gone_and_the_kernel_says_so") else { return };
     let mut daemon = Daemon::start("");
