@@ -61,6 +61,13 @@ impl Interface {
             None => Err(Error::Missing { name: name.to_owned(), there: names().join(", ") }),
         }
     }
+
+    /// Whether it is switched on; true if the kernel does not say.
+    pub fn is_up(&self) -> bool {
+        let flags = fs::read_to_string(format!("/sys/class/net/{}/flags", self.name)).unwrap_or_default();
+        let flags = flags.trim().strip_prefix("0x").and_then(|digits| u32::from_str_radix(digits, 16).ok());
+        flags.is_none_or(|flags| flags & 1 != 0)
+    }
 }
 
 /// The interfaces of this network namespace, in the kernel's order.

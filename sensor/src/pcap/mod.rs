@@ -11,7 +11,7 @@
 //! always the same worker's.
 //!
 //! Not here yet: the index from a flow to its frames. Every block starts at an offset that the writer knows
-//! ([`file::Place`]); with LZ4 each block is a frame of its own, so that one can be read without those before it.
+//! ([`file::Place`]); with LZ4 blocks are independent, so that one can be read without those before it.
 
 mod block;
 pub mod budget;

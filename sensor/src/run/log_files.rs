@@ -116,6 +116,10 @@ fn set_aside(folder: &Path) -> io::Result<Vec<(PathBuf, u64)>> {
         if !ENDINGS.contains(&ending) {
             continue;
         }
+        if entry.metadata()?.len() == 0 {
+            // Nothing came: the next one takes its place.
+            continue;
+        }
         let mut at = jiff::Timestamp::now();
         let to = loop {
             let to = folder.join(format!("{log}.{}.{ending}", at.strftime("%Y-%m-%d-%H-%M-%S")));
@@ -160,6 +164,7 @@ mod tests {
         let files = LogFiles::open(options).unwrap();
         assert_eq!(files.budget.files(), 2);
         let mut all: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        all.retain(|path| path.metadata().unwrap().len() > 0);
         all.sort();
         let texts: Vec<_> = all.iter().map(|path| fs::read_to_string(path).unwrap()).collect();
         assert_eq!(texts, ["old\n", "newer\n"]);

@@ -291,6 +291,12 @@ async fn main_loop(capture: &mut capture::Capture, status: &Status, reload: &mut
             _ = hang_up.recv() => reload(),
             _ = every_second.tick() => {
                 capture.flush_log();
+                for name in capture.newly_gone() {
+                    tracing::error!(interface = %name, "the interface is gone: nothing is captured from it until it is back and tenrec is started again");
+                }
+                if capture.is_blind() {
+                    anyhow::bail!("no interface is left to capture from: start again when they are back");
+                }
                 status.set_interfaces(capture.counters());
                 losses.tell(status);
                 let _ = sd_notify::notify(false, &[sd_notify::NotifyState::Watchdog]);
