@@ -1,5 +1,6 @@
 //! The command line `tenrec`.
 
+mod collect;
 mod service;
 
 use std::io::IsTerminal;
@@ -33,6 +34,8 @@ enum Command {
     Status(Status),
     /// Say what is wrong with the settings
     Check(Settings),
+    /// Receive what sensors forward, for demonstrations and small sites
+    Collector(collect::Collect),
     /// Put interfaces back when standard input ends; started by `run`
     #[command(name = tenrec::capture::keeper::COMMAND, hide = true)]
     KeepInterfaces,
@@ -140,6 +143,7 @@ fn main() -> ExitCode {
         Command::Status(args) => service::status(args.settings.settings.as_deref(), args.json),
         Command::Check(args) => service::check(args.settings.as_deref()),
         Command::KeepInterfaces => service::keep_interfaces(),
+        Command::Collector(args) => service::with_settings(args.settings.clone().as_deref(), |settings, _| collect::run(args, settings)),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "tenrec", &mut std::io::stdout());
             ExitCode::SUCCESS

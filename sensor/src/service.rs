@@ -74,7 +74,8 @@ fn log() {
     if journal { lines.without_time().init() } else { lines.init() }
 }
 
-fn with_settings(path: Option<&Path>, act: impl FnOnce(&Settings, &Path) -> ExitCode) -> ExitCode {
+/// Loads the settings and acts on them; says what is wrong with them otherwise.
+pub(crate) fn with_settings(path: Option<&Path>, act: impl FnOnce(&Settings, &Path) -> ExitCode) -> ExitCode {
     let default = Path::new(DEFAULT_PATH);
     let (loaded, path) = match path {
         Some(path) => (Settings::load(path), path.to_owned()),

@@ -97,13 +97,17 @@ fn pcap_options(settings: &Settings) -> pcap::Options {
 }
 
 fn analysis(settings: &Settings) -> analyze::Options {
+    let standard = analyze::Options::default();
     let local = settings.analysis.local_networks.iter();
     analyze::Options {
         profile: profile(settings),
         // Unguessable: the flow tables are keyed by it.
         seed: settings.analysis.seed.unwrap_or_else(|| RandomState::new().hash_one("tenrec")),
         checksums: settings.analysis.checksums,
-        local: local.map(|network| analyze::Network::new(network.address(), network.prefix())).collect(),
+        local: match settings.analysis.local_networks.is_empty() {
+            true => standard.local,
+            false => local.map(|network| analyze::Network::new(network.address(), network.prefix())).collect(),
+        },
         carve_bytes: settings.files.max_bytes,
         carve: match settings.files.carving {
             CarvingMode::None => analyze::Carve::None,
