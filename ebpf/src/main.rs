@@ -53,7 +53,7 @@ pub fn accepted(ctx: XdpContext) -> u32 {
 fn capture(ctx: &XdpContext, interface: &Interface, counters: &mut Counters) {
     let length = wire_length(ctx);
     let frame = frame::parse(ctx);
-    if interface.flags & SHUNTING != 0 && frame::is_shunted(ctx, &frame, length) {
+    if interface.flags & SHUNTING != 0 && frame::is_shunted(&frame, length) {
         counters.shunted.add(length);
         return;
     }

@@ -330,7 +330,7 @@ impl Drop for Capture {
     }
 }
 
-/// An error with all its causes, once each.
+/// An error with all its causes, once each. The middle of a very long one, the verifier's log, is left out.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -342,5 +342,16 @@ fn chain(error: &dyn std::error::Error) -> String {
         }
         cause = error.source();
     }
-    text
+    shortened(&text)
+}
+
+fn shortened(text: &str) -> String {
+    const LONGEST: usize = 1000;
+    let length = text.chars().count();
+    if length <= LONGEST {
+        return text.to_owned();
+    }
+    let beginning: String = text.chars().take(LONGEST / 3).collect();
+    let end: String = text.chars().skip(length - LONGEST * 2 / 3).collect();
+    format!("{beginning} […] {end}").replace('\n', " | ")
 }
