@@ -237,6 +237,57 @@ fn the_status_shows_the_invariant_and_the_last_connections_and_files() {
 }
 
 #[test]
+fn what_is_recorded_before_the_collector_answers_is_delivered_when_it_does() {
+    let Some(wire) = Wire::lay("what_is_recorded_before_the_collector_answers_is_delivered_when_it_does") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let certificates = folder.path().join("certs");
+    let collector = |port: u16| {
+        let mut child = Command::new(TENREC)
+            .args(["collector", "--listen", &format!("127.0.0.1:{port}"), "--folder"])
+            .arg(folder.path().join("received"))
+            .arg("--certificates")
+            .arg(&certificates)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let line = lines.find(|line| line.as_ref().is_ok_and(|line| line.contains("collecting on"))).unwrap().unwrap();
+        (child, line)
+    };
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    // Once, for its certificates.
+    let (mut child, _) = collector(port);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let at = certificates.display();
+    let mut daemon = Daemon::start(&format!(
+        "forward = {{ enabled = true, hosts = ['127.0.0.1:{port}'], ca = '{at}/ca.crt' }}\nspool.folder = '{}'\n",
+        folder.path().join("spool").display()
+    ));
+    daemon.wait_for_line("ready");
+    for frame in (0..20).flat_map(|n| exchange(40_000 + n)) {
+        wire.send(&frame);
+    }
+    let status = daemon.wait_for_packets(180);
+    assert_ne!(status.collector.unwrap().state, "connected");
+    let (mut child, _) = collector(port);
+    // The flows end five seconds after their last packet, and their lines follow the others.
+    let deadline = Instant::now() + Duration::from_secs(40);
+    let received = |log: &str| fs::read_to_string(folder.path().join("received").join(log)).map_or(0, |text| text.lines().count());
+    while received("conn.ndjson") < 20 || received("http.ndjson") < 20 {
+        assert!(Instant::now() < deadline, "{:?}", daemon.status());
+        thread::yield_now();
+    }
+    let status = daemon.status();
+    assert_eq!((status.collector.unwrap().state.as_str(), status.drops.spool), ("connected", 0));
+    assert!(daemon.end().success(), "{:#?}", daemon.told);
+    assert_eq!((received("conn.ndjson"), received("http.ndjson")), (20, 20), "nothing comes twice");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
 fn interfaces_are_put_back_even_if_the_daemon_is_killed() {
     let Some(_wire) = Wire::lay("interfaces_are_put_back_even_if_the_daemon_is_killed") else { return };
     for signal in ["-TERM", "-KILL"] {

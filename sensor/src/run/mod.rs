@@ -10,6 +10,7 @@
 //! and left out; only without any interface, without a place for logs, or without the sandbox nothing goes on.
 
 pub mod control;
+pub mod delivery;
 pub mod files;
 pub mod log_files;
 pub mod plan;
@@ -120,7 +121,7 @@ impl Status {
 }
 
 /// How long services have to end, and with them the delivery of what was just recorded.
-const FAREWELL: Duration = Duration::from_secs(5);
+const FAREWELL: Duration = Duration::from_secs(7);
 
 /// Runs until it is told to end.
 ///

@@ -16,7 +16,7 @@ use std::{
 
 use analyze::{
     Time,
-    log::{Format, Profile, Record, Row},
+    log::{Eve, Format, Profile, Record, Row},
 };
 use rtrb::Consumer;
 
@@ -31,8 +31,11 @@ const REMEMBERED: usize = 1000;
 
 /// Where else lines go.
 pub trait Deliver: Send {
-    /// One line, without its line break: of which log, when it happened, and the line as the settings want it for delivery.
+    /// One line of a Zeek log, without its line break: of which log, when it happened, the line.
     fn line(&mut self, log: &'static str, at: Time, line: &[u8]);
+
+    /// One alert as an EVE object, without its line break.
+    fn alert(&mut self, at: Time, line: &[u8]);
 
     /// Called about once a second, and at the end.
     fn flush(&mut self);
@@ -44,7 +47,9 @@ pub struct Options {
     pub logs: Option<log_files::Options>,
     /// Columns.
     pub profile: Profile,
-    /// Where else lines go, as one-line JSON.
+    /// Form of the lines that are delivered.
+    pub format: Format,
+    /// Where else lines go.
     pub deliver: Option<Box<dyn Deliver>>,
 }
 
@@ -87,6 +92,7 @@ pub fn start(options: Options, workers: Vec<Consumer<Vec<Box<dyn Record>>>>) -> 
     let mut writer = Writer {
         logs,
         profile: options.profile,
+        format: options.format,
         deliver: options.deliver,
         written: Arc::clone(&written),
         line: Vec::new(),
@@ -105,6 +111,7 @@ pub fn start(options: Options, workers: Vec<Consumer<Vec<Box<dyn Record>>>>) -> 
 struct Writer {
     logs: Option<LogFiles>,
     profile: Profile,
+    format: Format,
     deliver: Option<Box<dyn Deliver>>,
     written: Arc<Written>,
     line: Vec<u8>,
@@ -159,18 +166,25 @@ impl Writer {
         if remembered.is_none() && self.deliver.is_none() {
             return;
         }
-        self.line.clear();
-        Row::write(record, Format::Json, self.profile, &mut self.line);
-        let line = self.line.trim_ascii_end();
         if let Some(deliver) = &mut self.deliver {
-            deliver.line(log, record.at(), line);
+            self.line.clear();
+            Row::write(record, self.format, self.profile, &mut self.line);
+            deliver.line(log, record.at(), self.line.trim_ascii_end());
+            // Of Suricata's events a Malcolm sensor sends the alerts: the rest says what Zeek's logs say.
+            self.line.clear();
+            record.eve(&mut Eve::new(&mut self.line));
+            for line in self.line.split(|byte| *byte == b'\n').filter(|line| is_alert(line)) {
+                deliver.alert(record.at(), line);
+            }
         }
         if let Some(remembered) = remembered {
+            self.line.clear();
+            Row::write(record, Format::Json, self.profile, &mut self.line);
             let mut lines = remembered.lock().unwrap_or_else(PoisonError::into_inner);
             if lines.len() >= REMEMBERED {
                 lines.pop_front();
             }
-            lines.push_back(String::from_utf8_lossy(line).into_owned());
+            lines.push_back(String::from_utf8_lossy(self.line.trim_ascii_end()).into_owned());
         }
     }
 
@@ -196,6 +210,11 @@ impl Writer {
             tracing::error!(%error, "logs cannot be written, their lines are dropped: free space, or change logs.folder in tenrec.toml");
         }
     }
+}
+
+fn is_alert(line: &[u8]) -> bool {
+    const ALERT: &[u8] = br#""event_type":"alert""#;
+    line.windows(ALERT.len()).any(|window| window == ALERT)
 }
 
 fn newest(lines: &Mutex<VecDeque<String>>, most: usize) -> Vec<String> {
