@@ -196,6 +196,14 @@ fn live_and_from_its_own_captures_the_same_rows_come_out() {
         assert!(live.iter().any(|(log, lines)| log == "conn.log" && lines.len() == 50), "{live:?}");
         assert!(live.iter().any(|(log, lines)| log == "http.log" && lines.len() == 50), "{live:?}");
         let captures: Vec<_> = fs::read_dir(daemon.path("pcap")).unwrap().map(|entry| entry.unwrap().path()).collect();
+        if compression == "none" {
+            let mut capture = pcap::Capture::from_file(&captures[0]).unwrap();
+            let mut theirs = Vec::new();
+            while let Ok(packet) = capture.next_packet() {
+                theirs.push(packet.data.to_vec());
+            }
+            assert_eq!(theirs, frames, "libpcap reads what was sent");
+        }
         let read = Command::new(TENREC)
             .args(["read", "--zeek", "json", "--profile", "malcolm", "--carve", "all", "--no-checksums", "--seed", "7", "--out"])
             .arg(daemon.path("again"))
@@ -318,6 +326,10 @@ fn what_is_wrong_is_said_with_what_to_do() {
     assert!(code == Some(2) && text.contains("fodler") && text.contains("folder"), "{code:?} {text}");
     let (code, text) = run("capture.filter = 'tcp prot 80'\n");
     assert!(code == Some(1) && text.contains("tcp prot 80") && text.contains("pcap-filter"), "{code:?} {text}");
+    let not_permitted =
+        Command::new("su").args(["nobody", "-s", "/bin/sh", "-c", &format!("PCAP_IFACE=near {TENREC} run")]).output().unwrap();
+    let text = String::from_utf8(not_permitted.stderr).unwrap();
+    assert!(not_permitted.status.code() == Some(1) || text.contains("ermission denied"), "{text}");
     let missing = |name: &str| {
         let folder = tempfile::tempdir().unwrap();
         let path = settings(folder.path(), "");
