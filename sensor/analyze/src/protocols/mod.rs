@@ -5,6 +5,7 @@ pub mod dns;
 pub mod http;
 #[cfg(test)]
 mod testing;
+pub mod smtp;
 pub mod ssh;
 pub mod tls;
 pub mod x509;
@@ -19,6 +20,7 @@ pub static PROTOCOLS: &[&Protocol] = &[
     &tls::TLS,
     &tls::DTLS,
     &ssh::SSH,
+    &smtp::SMTP,
 ];
 
 /// What an HTTP connection becomes after `101 Switching Protocols`, by the token of its `Upgrade` field.
