@@ -5,6 +5,8 @@ pub mod dns;
 pub mod http;
 #[cfg(test)]
 mod testing;
+pub mod mysql;
+pub mod redis;
 pub mod smtp;
 pub mod ssh;
 pub mod tls;
@@ -21,6 +23,8 @@ pub static PROTOCOLS: &[&Protocol] = &[
     &tls::DTLS,
     &ssh::SSH,
     &smtp::SMTP,
+    &mysql::MYSQL,
+    &redis::REDIS,
 ];
 
 /// What an HTTP connection becomes after `101 Switching Protocols`, by the token of its `Upgrade` field.
