@@ -5,6 +5,7 @@ pub mod dns;
 pub mod http;
 #[cfg(test)]
 mod testing;
+pub mod ldap;
 pub mod mysql;
 pub mod redis;
 pub mod smtp;
@@ -25,6 +26,8 @@ pub static PROTOCOLS: &[&Protocol] = &[
     &smtp::SMTP,
     &mysql::MYSQL,
     &redis::REDIS,
+    &ldap::LDAP_TCP,
+    &ldap::LDAP_UDP,
 ];
 
 /// What an HTTP connection becomes after `101 Switching Protocols`, by the token of its `Upgrade` field.
