@@ -7,6 +7,7 @@ pub mod http;
 mod testing;
 pub mod ldap;
 pub mod mysql;
+pub mod quic;
 pub mod redis;
 pub mod smtp;
 pub mod ssh;
@@ -28,6 +29,7 @@ pub static PROTOCOLS: &[&Protocol] = &[
     &redis::REDIS,
     &ldap::LDAP_TCP,
     &ldap::LDAP_UDP,
+    &quic::QUIC,
 ];
 
 /// What an HTTP connection becomes after `101 Switching Protocols`, by the token of its `Upgrade` field.
