@@ -94,11 +94,13 @@ impl App {
     /// In-order bytes of a TCP stream.
     pub(crate) fn stream(&mut self, scene: &mut Scene<'_>, from: Direction, bytes: &[u8]) {
         self.identify(scene, from, bytes);
+        // Those that take the place of others on the way have been fed when they come.
         let mut index = 0;
-        while let Some(active) = self.active.get_mut(index) {
-            match active.feed(scene, from, bytes) {
-                Verdict::Keep => index += 1,
-                verdict => self.settle(scene, index, from, verdict),
+        for _ in 0..self.active.len() {
+            let Some(active) = self.active.get_mut(index) else { return };
+            let verdict = active.feed(scene, from, bytes);
+            if matches!(verdict, Verdict::Keep) || self.settle(scene, index, from, verdict) {
+                index += 1;
             }
         }
     }
@@ -107,12 +109,12 @@ impl App {
     pub(crate) fn datagram(&mut self, scene: &mut Scene<'_>, from: Direction, bytes: &[u8]) {
         self.identify(scene, from, bytes);
         let mut index = 0;
-        while let Some(active) = self.active.get_mut(index) {
+        for _ in 0..self.active.len() {
+            let Some(active) = self.active.get_mut(index) else { return };
             let verdict = active.feed(scene, from, bytes);
             active.unconsumed.of_mut(from).clear();
-            match verdict {
-                Verdict::Keep => index += 1,
-                verdict => self.settle(scene, index, from, verdict),
+            if matches!(verdict, Verdict::Keep) || self.settle(scene, index, from, verdict) {
+                index += 1;
             }
         }
     }
@@ -128,8 +130,12 @@ impl App {
             let step = active.analyzer.gap(from, len, &mut scene.output(active.protocol));
             match step {
                 Step::Consumed(_) | Step::NeedMore => index += 1,
-                Step::Done | Step::Become(..) | Step::Identify(_) => self.settle(scene, index, from, Verdict::Remove),
-                Step::Violation(reason) => self.settle(scene, index, from, Verdict::Violation(reason, Vec::new())),
+                Step::Done | Step::Become(..) | Step::Identify(_) => {
+                    self.settle(scene, index, from, Verdict::Remove);
+                }
+                Step::Violation(reason) => {
+                    self.settle(scene, index, from, Verdict::Violation(reason, Vec::new()));
+                }
             }
         }
     }
@@ -199,15 +205,18 @@ impl App {
             }
             match verdict {
                 Verdict::Keep => {}
-                verdict => return self.settle(scene, index, from, verdict),
+                verdict => {
+                    self.settle(scene, index, from, verdict);
+                    return;
+                }
             }
         }
     }
 
-    /// Does what an analyzer's last step asked for.
-    fn settle(&mut self, scene: &mut Scene<'_>, index: usize, from: Direction, verdict: Verdict) {
+    /// Does what an analyzer's last step asked for; true if another has taken its place.
+    fn settle(&mut self, scene: &mut Scene<'_>, index: usize, from: Direction, verdict: Verdict) -> bool {
         if index >= self.active.len() {
-            return;
+            return false;
         }
         let mut gone = self.active.remove(index);
         gone.analyzer.finish(&mut scene.output(gone.protocol));
@@ -218,34 +227,41 @@ impl App {
             Verdict::Become(protocol) => {
                 if self.may_change(scene) {
                     self.active.insert(index, Active { protocol, analyzer: (protocol.analyzer)(&scene.id), unconsumed: Pair::default() });
-                    self.refeed(scene, index, from, &rest);
+                    return self.refeed(scene, index, from, &rest);
                 }
             }
             Verdict::Identify => {
                 if self.may_change(scene) {
                     self.identify = Some(Box::new(Identify { seen: Pair::default(), order: Vec::new(), overflowed: false, settled: 0 }));
+                    // What is left over is for those alone that know it.
+                    let others = std::mem::take(&mut self.active);
                     for from in [from, from.flip()] {
                         if !rest.of(from).is_empty() {
                             self.stream(scene, from, rest.of(from));
                         }
                     }
+                    let found = std::mem::replace(&mut self.active, others);
+                    self.active.extend(found);
                 }
             }
         }
+        false
     }
 
-    /// Shows a new analyzer what the one before it had left over; first of the direction that changed.
-    fn refeed(&mut self, scene: &mut Scene<'_>, index: usize, from: Direction, rest: &Pair<Vec<u8>>) {
+    /// Shows a new analyzer what the one before it had left over, first of the direction that changed; true if it
+    /// stays.
+    fn refeed(&mut self, scene: &mut Scene<'_>, index: usize, from: Direction, rest: &Pair<Vec<u8>>) -> bool {
         for from in [from, from.flip()] {
             if rest.of(from).is_empty() {
                 continue;
             }
-            let Some(active) = self.active.get_mut(index) else { return };
-            match active.feed(scene, from, rest.of(from)) {
-                Verdict::Keep => {}
-                verdict => return self.settle(scene, index, from, verdict),
+            let Some(active) = self.active.get_mut(index) else { return false };
+            let verdict = active.feed(scene, from, rest.of(from));
+            if !matches!(verdict, Verdict::Keep) {
+                return self.settle(scene, index, from, verdict);
             }
         }
+        true
     }
 
     fn may_change(&mut self, scene: &mut Scene<'_>) -> bool {

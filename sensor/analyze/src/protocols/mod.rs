@@ -6,6 +6,15 @@ pub mod http;
 pub mod ssh;
 #[cfg(test)]
 mod testing;
+<<<<<<< HEAD
+=======
+pub mod ldap;
+pub mod mysql;
+pub mod quic;
+pub mod redis;
+pub mod smtp;
+pub mod ssh;
+>>>>>>> protocols
 pub mod tls;
 pub mod x509;
 
@@ -19,6 +28,12 @@ pub static PROTOCOLS: &[&Protocol] = &[
     &tls::TLS,
     &tls::DTLS,
     &ssh::SSH,
+    &smtp::SMTP,
+    &mysql::MYSQL,
+    &redis::REDIS,
+    &ldap::LDAP_TCP,
+    &ldap::LDAP_UDP,
+    &quic::QUIC,
 ];
 
 /// What an HTTP connection becomes after `101 Switching Protocols`, by the token of its `Upgrade` field.

@@ -29,6 +29,7 @@ pub(crate) struct Session {
     client_psk: bool,
     client_key_exchanged: bool,
     server_cert_seen: bool,
+    client_protocol: Option<Vec<u8>>,
     /// The beginning of a message that goes on in the next record.
     partial: Pair<Vec<u8>>,
 }
@@ -51,6 +52,7 @@ impl Session {
             client_psk: false,
             client_key_exchanged: false,
             server_cert_seen: false,
+            client_protocol: None,
             partial: Pair { orig: Vec::new(), resp: Vec::new() },
         }
     }
@@ -82,10 +84,9 @@ impl Session {
         self.ssl.as_ref().and_then(|ssl| ssl.version)
     }
 
-    /// Server name and application protocol, for QUIC's own log.
+    /// Server name, and the first application protocol that the client offers, for QUIC's own log.
     pub(crate) fn names(&self) -> (Option<&[u8]>, Option<&[u8]>) {
-        let ssl = self.ssl.as_deref();
-        (ssl.and_then(|ssl| ssl.server_name.as_deref()), ssl.and_then(|ssl| ssl.next_protocol.as_deref()))
+        (self.ssl.as_deref().and_then(|ssl| ssl.server_name.as_deref()), self.client_protocol.as_deref())
     }
 
     /// Whether the client sent this: the originator, unless the hellos went the other way.
@@ -140,7 +141,7 @@ impl Session {
                 if !version::is_known(hello.version) {
                     return Err("unsupported client SSL version");
                 }
-                out.confirm();
+                out.service(super::TLS.name);
                 self.client_hello(&hello, out);
             }
             message::SERVER_HELLO => {
@@ -192,6 +193,9 @@ impl Session {
                 extension::SERVER_NAME => self.server_name(data, out),
                 extension::SESSION_TICKET => self.client_ticket |= !data.is_empty(),
                 extension::PRE_SHARED_KEY => self.client_psk = true,
+                extension::ALPN if self.carrier == Carrier::Quic => {
+                    self.client_protocol = wire::protocols(data).next().map(<[u8]>::to_vec);
+                }
                 _ => {}
             }
         }
