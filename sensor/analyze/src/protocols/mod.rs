@@ -3,18 +3,14 @@
 pub(crate) mod der;
 pub mod dns;
 pub mod http;
-pub mod ssh;
-#[cfg(test)]
-mod testing;
-<<<<<<< HEAD
-=======
 pub mod ldap;
 pub mod mysql;
 pub mod quic;
 pub mod redis;
 pub mod smtp;
 pub mod ssh;
->>>>>>> protocols
+#[cfg(test)]
+mod testing;
 pub mod tls;
 pub mod x509;
 
