@@ -1,11 +1,12 @@
-//! Records to log files in a folder: one file a log, opened when its first record comes.
+//! Records to log files in a folder: Zeek's logs, one file each, opened when its first record comes; Suricata's
+//! `eve.json` and Arkime's `sessions.ndjson` from the same records.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use analyze::log::{Format, Log, Profile, Record, Row, header};
+use analyze::log::{Eve, Format, Log, Profile, Record, Row, header, session};
 
 /// Bytes gathered for one file before they are written.
 const BUFFER: usize = 256 << 10;
@@ -16,6 +17,9 @@ pub struct LogFolder {
     format: Format,
     profile: Profile,
     open: HashMap<&'static str, LogFile>,
+    eve: LogFile,
+    sessions: LogFile,
+    node: String,
     line: Vec<u8>,
 }
 
@@ -25,13 +29,22 @@ struct LogFile {
 }
 
 impl LogFolder {
-    /// Makes the folder if it is not there.
+    /// Makes the folder if it is not there. Sessions are written in the name of `node`.
     ///
     /// # Errors
     /// If it cannot be made.
-    pub fn create(folder: &Path, format: Format, profile: Profile) -> io::Result<Self> {
+    pub fn create(folder: &Path, format: Format, profile: Profile, node: &str) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
-        Ok(Self { folder: folder.to_owned(), format, profile, open: HashMap::new(), line: Vec::new() })
+        Ok(Self {
+            eve: LogFile::create(&folder.join("eve.json"))?,
+            sessions: LogFile::create(&folder.join("sessions.ndjson"))?,
+            folder: folder.to_owned(),
+            format,
+            profile,
+            open: HashMap::new(),
+            node: node.to_owned(),
+            line: Vec::new(),
+        })
     }
 
     /// Writes one record to its log.
@@ -50,7 +63,18 @@ impl LogFolder {
             }
         };
         file.lines += 1;
-        file.out.write_all(&self.line)
+        file.out.write_all(&self.line)?;
+        self.line.clear();
+        record.eve(&mut Eve::new(&mut self.line));
+        self.eve.lines += self.line.iter().filter(|b| **b == b'\n').count() as u64;
+        self.eve.out.write_all(&self.line)?;
+        if let Some(summary) = record.summary() {
+            self.line.clear();
+            session(summary, &self.node, &mut self.line);
+            self.sessions.lines += 1;
+            self.sessions.out.write_all(&self.line)?;
+        }
+        Ok(())
     }
 
     /// Passes what was gathered to the file system, so that others see it.
@@ -59,7 +83,7 @@ impl LogFolder {
     /// If a file cannot be written; the others are flushed all the same.
     pub fn flush(&mut self) -> io::Result<()> {
         let mut outcome = Ok(());
-        for file in self.open.values_mut() {
+        for file in self.open.values_mut().chain([&mut self.eve, &mut self.sessions]) {
             outcome = outcome.and(file.out.flush());
         }
         outcome
@@ -83,16 +107,23 @@ impl LogFolder {
             }
             file.out.flush()?;
         }
-        Ok(())
+        self.eve.out.flush()?;
+        self.sessions.out.flush()
+    }
+}
+
+impl LogFile {
+    fn create(path: &Path) -> io::Result<Self> {
+        Ok(Self { out: BufWriter::with_capacity(BUFFER, File::create(path)?), lines: 0 })
     }
 }
 
 fn create(folder: &Path, log: &'static Log, format: Format, profile: Profile) -> io::Result<LogFile> {
-    let mut out = BufWriter::with_capacity(BUFFER, File::create(folder.join(format!("{}.log", log.path)))?);
+    let mut file = LogFile::create(&folder.join(format!("{}.log", log.path)))?;
     if format == Format::Tsv {
-        out.write_all(header(log, profile, &now()).as_bytes())?;
+        file.out.write_all(header(log, profile, &now()).as_bytes())?;
     }
-    Ok(LogFile { out, lines: 0 })
+    Ok(file)
 }
 
 /// Local time as Zeek writes it after `#open` and `#close`.

@@ -1,5 +1,8 @@
 //! The command line `tenrec`.
 
+mod collect;
+mod service;
+
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -25,11 +28,38 @@ struct Cli {
 enum Command {
     /// Analyse captures and write logs, sessions and files into a folder
     Read(Read),
+    /// Capture, analyse, write and deliver, until it is told to end
+    Run(Settings),
+    /// Ask the running daemon how it is
+    Status(Status),
+    /// Say what is wrong with the settings
+    Check(Settings),
+    /// Receive what sensors forward, for demonstrations and small sites
+    Collector(collect::Collect),
+    /// Put interfaces back when standard input ends; started by `run`
+    #[command(name = tenrec::capture::keeper::COMMAND, hide = true)]
+    KeepInterfaces,
     /// Write the completions of a shell to standard output
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
+}
+
+#[derive(Args)]
+struct Settings {
+    /// Settings file; /etc/tenrec/tenrec.toml if it is there, else the defaults
+    #[arg(long, short, value_name = "FILE")]
+    settings: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct Status {
+    #[command(flatten)]
+    settings: Settings,
+    /// Write the daemon's answer as JSON
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Args)]
@@ -66,6 +96,9 @@ struct Read {
     /// Bytes of one file carved at most
     #[arg(long, value_name = "BYTES", default_value_t = 134_217_728, env = "EXTRACTED_FILE_MAX_BYTES")]
     carve_max_bytes: u64,
+    /// Name of the sensor in sessions
+    #[arg(long, value_name = "NAME", default_value = "tenrec", env = "PCAP_NODE_NAME")]
+    node: String,
     /// Makes uids: the same seed and capture give the same uids
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
@@ -106,6 +139,11 @@ enum CarveMode {
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Read(args) => run_read(&args),
+        Command::Run(args) => service::run(args.settings.as_deref()),
+        Command::Status(args) => service::status(args.settings.settings.as_deref(), args.json),
+        Command::Check(args) => service::check(args.settings.as_deref()),
+        Command::KeepInterfaces => service::keep_interfaces(),
+        Command::Collector(args) => service::with_settings(args.settings.clone().as_deref(), |settings, _| collect::run(args, settings)),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "tenrec", &mut std::io::stdout());
             ExitCode::SUCCESS
@@ -139,6 +177,7 @@ fn run_read(args: &Read) -> ExitCode {
             },
             ..Options::default()
         },
+        node: args.node.clone(),
         progress: std::io::stderr().is_terminal(),
     };
     let report = match read::read(&job) {

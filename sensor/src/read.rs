@@ -28,6 +28,8 @@ pub struct Job {
     pub format: Format,
     /// How to analyse.
     pub options: Options,
+    /// Name of the sensor in sessions.
+    pub node: String,
     /// Whether to show progress on the terminal.
     pub progress: bool,
 }
@@ -50,7 +52,7 @@ pub struct Report {
 pub fn read(job: &Job) -> io::Result<Report> {
     let mut sensor = Sensor::new(job.options.clone());
     let mut output = Output {
-        logs: LogFolder::create(&job.out, job.format, job.options.profile)?,
+        logs: LogFolder::create(&job.out, job.format, job.options.profile, &job.node)?,
         carver: Carver::create(&job.out.join("files"))?,
         failure: None,
     };

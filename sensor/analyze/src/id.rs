@@ -121,6 +121,11 @@ impl Uid {
     /// Length of the text form.
     pub const LEN: usize = 18;
 
+    /// The low bits of its value.
+    pub(crate) const fn low(self) -> u64 {
+        self.value as u64
+    }
+
     /// The text form.
     pub fn text(self) -> [u8; Self::LEN] {
         const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";

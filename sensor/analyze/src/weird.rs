@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use ahash::AHashSet;
 
-use crate::log::{Log, Record, Row, column};
+use crate::log::{Eve, Log, Record, Row, column};
 use crate::{FlowId, Time, Uid};
 
 /// Pairs of flow and name that are remembered so as not to be logged again; cleared when full.
@@ -84,6 +84,17 @@ impl Record for WeirdRecord {
         row.bool(Some(false));
         row.symbol(Some("zeek"));
         row.symbol(self.source);
+    }
+
+    /// Suricata's `anomaly` event.
+    fn eve(&self, eve: &mut Eve<'_>) {
+        let Place::Flow(id) = self.place else { return };
+        eve.event("anomaly", self.at, &id, |json| {
+            json.child("anomaly", |json| {
+                json.str("type", if self.source.is_some() { "applayer" } else { "stream" });
+                json.str("event", self.name);
+            });
+        });
     }
 }
 

@@ -77,8 +77,9 @@ section! {
         pub zeek: ZeekFormat = ZeekFormat::Json;
         /// Columns of the Zeek logs: `malcolm` (with community id, VLANs and MAC addresses in conn) or `stock`.
         pub profile: Profile = Profile::Malcolm;
-        /// Networks that count as local.
-        pub local_networks: Vec<Network> = local_networks();
+        /// Networks that count as local. None: those that IANA sets apart for special purposes (private, loopback,
+        /// link-local and so on), as Zeek takes them by itself.
+        pub local_networks: Vec<Network> = Vec::new();
         /// Whether packets with a wrong checksum are left out, as Zeek does. Turn off where the NIC fills them in late.
         pub checksums: bool = true;
         /// Seed of the uids: the same packets with the same seed give the same uids. Unset, a new one at every start.
@@ -203,12 +204,4 @@ section! {
         /// Client certificates: `none`, `optional` (checked when sent, as Malcolm does) or `required`.
         pub client_certificates: ClientCertificates = ClientCertificates::Optional;
     }
-}
-
-/// Private, shared, loopback and link-local networks: those that Zeek 8 takes as local by itself.
-fn local_networks() -> Vec<Network> {
-    ["10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16", "::1/128", "fc00::/7", "fe80::/10"]
-        .iter()
-        .filter_map(|text| text.parse().ok())
-        .collect()
 }

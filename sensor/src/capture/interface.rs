@@ -61,6 +61,13 @@ impl Interface {
             None => Err(Error::Missing { name: name.to_owned(), there: names().join(", ") }),
         }
     }
+
+    /// Whether it is switched on; true if the kernel does not say.
+    pub fn is_up(&self) -> bool {
+        let flags = fs::read_to_string(format!("/sys/class/net/{}/flags", self.name)).unwrap_or_default();
+        let flags = flags.trim().strip_prefix("0x").and_then(|digits| u32::from_str_radix(digits, 16).ok());
+        flags.is_none_or(|flags| flags & 1 != 0)
+    }
 }
 
 /// The interfaces of this network namespace, in the kernel's order.
@@ -68,6 +75,12 @@ pub fn names() -> Vec<String> {
     // Unlike /sys/class/net this is always the caller's namespace.
     let table = fs::read_to_string("/proc/thread-self/net/dev").unwrap_or_default();
     table.lines().filter_map(|line| line.split_once(':')).map(|(name, _)| name.trim().to_owned()).collect()
+}
+
+/// Frames that the card has lost since it came up: it had no room for them, or nobody fetched them in time.
+pub fn nic_dropped(name: &str) -> u64 {
+    let read = |counter| fs::read_to_string(format!("/sys/class/net/{name}/statistics/{counter}")).ok()?.trim().parse::<u64>().ok();
+    ["rx_missed_errors", "rx_fifo_errors"].into_iter().filter_map(read).sum()
 }
 
 /// A switch of ethtool: its name and the commands that ask for and set it.

@@ -141,6 +141,7 @@ struct Open {
     mode: Mode,
     statistics: Option<afpacket::Statistics>,
     offloads: Option<Offloads>,
+    gone: bool,
     /// Closing it ends the promiscuous mode.
     _promiscuous: Option<OwnedFd>,
 }
@@ -201,6 +202,9 @@ pub fn open(options: &Options) -> Result<(Capture, Vec<Source>), Error> {
 impl Capture {
     fn add(&mut self, options: &Options, slot: u16, name: &str, filter: Option<&Filter>, sources: &mut [Source]) -> Result<(), String> {
         let interface = Interface::find(name).map_err(|error| chain(&error))?;
+        if !interface.is_up() {
+            tracing::warn!(interface = name, "the interface is down, so nothing comes: `ip link set {name} up`");
+        }
         // Of an interface that cannot be made promiscuous its own frames are better than none.
         let promiscuous = interface::promiscuous(&interface)
             .inspect_err(|error| tracing::warn!(interface = name, error = chain(error), "capturing without promiscuous mode"))
@@ -208,7 +212,7 @@ impl Capture {
         let offloads = interface::turn_offloads_off(&interface)
             .inspect_err(|error| tracing::warn!(interface = name, error = chain(error), "offloads stay as they are"))
             .ok();
-        let mut open = Open { interface, slot, mode: Mode::AfPacket, statistics: None, offloads, _promiscuous: promiscuous };
+        let mut open = Open { interface, slot, mode: Mode::AfPacket, statistics: None, offloads, gone: false, _promiscuous: promiscuous };
         let attached = self.xdp.as_mut().map(|xdp| xdp.attach(&open.interface, slot, options.snap, filter, options.mode));
         match attached {
             Some(Ok(mode)) => open.mode = mode,
@@ -243,6 +247,23 @@ impl Capture {
     /// Interfaces that were wanted and cannot be had, each with the reason.
     pub fn failures(&self) -> &[(String, String)] {
         &self.failures
+    }
+
+    /// Names of the interfaces that have gone since they were opened: a card taken out, a namespace ended. Each is named once.
+    pub fn newly_gone(&mut self) -> Vec<String> {
+        let mut gone = Vec::new();
+        for open in &mut self.open {
+            if !open.gone && Interface::find(&open.interface.name).map(|now| now.index).ok() != Some(open.interface.index) {
+                open.gone = true;
+                gone.push(open.interface.name.clone());
+            }
+        }
+        gone
+    }
+
+    /// Whether no interface is left.
+    pub fn is_blind(&self) -> bool {
+        self.open.iter().all(|open| open.gone)
     }
 
     /// What became of the frames, interface by interface.

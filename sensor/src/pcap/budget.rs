@@ -1,7 +1,7 @@
 //! Room on the disk for captures: a budget for all of them, and a floor of free space that is never gone below.
 //!
 //! The oldest file makes room. Files that are being written are never deleted. Only files that bear our names are counted
-//! and deleted: an operator may put others beside them.
+//! and deleted: an operator may put others beside them. Log files that were set aside are kept within theirs the same way.
 
 use std::{
     collections::VecDeque,
@@ -24,16 +24,14 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// Takes stock of a folder, which is made if it is missing. `most` 0 is no bound.
+    /// Takes stock of a folder, which is made if it is missing: of the files that `is_ours` knows by name. `most` 0 is no
+    /// bound.
     ///
     /// # Errors
     /// If the folder cannot be made or read; the message names it.
-    pub fn open(folder: &Path, most: u64, floor: u64) -> io::Result<Self> {
+    pub fn open(folder: &Path, is_ours: fn(&str) -> bool, most: u64, floor: u64) -> io::Result<Self> {
         let explain = |error: io::Error| {
-            io::Error::new(
-                error.kind(),
-                format!("cannot use {} for captures: {error}; change pcap.folder in tenrec.toml", folder.display()),
-            )
+            io::Error::new(error.kind(), format!("cannot use the folder {}: {error}; change it in tenrec.toml", folder.display()))
         };
         fs::create_dir_all(folder).map_err(explain)?;
         let mut found: Vec<(SystemTime, PathBuf, u64)> = Vec::new();
@@ -69,9 +67,9 @@ impl Budget {
     pub fn delete_oldest(&mut self) -> bool {
         let Some((path, bytes)) = self.closed.pop_front() else { return false };
         match fs::remove_file(&path) {
-            Ok(()) => tracing::debug!(file = %path.display(), bytes, "oldest capture deleted to make room"),
+            Ok(()) => tracing::debug!(file = %path.display(), bytes, "oldest file deleted to make room"),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => tracing::warn!(file = %path.display(), %error, "oldest capture cannot be deleted"),
+            Err(error) => tracing::warn!(file = %path.display(), %error, "oldest file cannot be deleted"),
         }
         self.bytes = self.bytes.saturating_sub(bytes);
         true
@@ -87,7 +85,12 @@ impl Budget {
         self.closed.push_back((path, bytes));
     }
 
-    /// Bytes that all captures take.
+    /// Files that are no longer written to.
+    pub fn files(&self) -> usize {
+        self.closed.len()
+    }
+
+    /// Bytes that all of them take.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
@@ -102,6 +105,7 @@ impl Budget {
     }
 }
 
-fn is_ours(name: &str) -> bool {
+/// Whether a name is that of a capture.
+pub fn is_capture(name: &str) -> bool {
     name.starts_with(PREFIX) && (name.ends_with(".pcap") || name.ends_with(".pcap.lz4"))
 }

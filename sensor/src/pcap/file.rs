@@ -5,18 +5,28 @@
 //! ```
 //!
 //! There is no temporary name: whole records are appended in one write each block, and what a failed write left behind
-//! is cut off again. With LZ4 every block is a complete LZ4 frame; concatenated frames are one valid LZ4 file.
+//! is cut off again. With LZ4 a file is one frame of independent blocks:
+//!
+//! ```text
+//! frame header | block | block | … | end mark        each write begins where the end mark stood and ends with a new one
+//! ```
+//!
+//! so that it is whole at any instant. (A frame for each block would be as valid, but Wireshark 4.0 loses its way in many.)
 
 use std::{
     collections::HashMap,
     fs::{File, OpenOptions},
-    io::{self, Seek, SeekFrom, Write},
+    io::{self, Write},
+    os::unix::fs::FileExt,
     path::PathBuf,
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use analyze::Time;
-use lz4_flex::frame::{BlockSize, FrameEncoder, FrameInfo};
+use lz4_flex::frame::{BlockMode, BlockSize, FrameEncoder, FrameInfo};
 
 use super::{
     Counters, Options,
@@ -24,10 +34,15 @@ use super::{
     budget::{Budget, PREFIX},
 };
 
+/// Magic, two bytes of flags, checksum of the header (LZ4 frame format 1.6.4, without content size and dictionary).
+const FRAME_HEADER: usize = 7;
+/// A block length of 0.
+const END_MARK: u64 = 4;
+
 /// Where a block lies: what an index of frames will refer to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// Bytes of the file before the block's first (on disk, so compressed ones).
+    /// Bytes of the file before the block (on disk, so compressed ones).
     pub offset: u64,
 }
 
@@ -46,6 +61,10 @@ struct Open {
     path: PathBuf,
     first: Time,
     bytes: u64,
+    /// Bytes at the end that the next write takes the place of.
+    overlap: u64,
+    /// `bytes` for others to read.
+    shown: Arc<AtomicU64>,
 }
 
 impl Files {
@@ -84,8 +103,9 @@ impl Files {
         let mut bytes = std::mem::take(&mut self.compressed);
         bytes.clear();
         let result = self.encode(block.bytes(), &mut bytes).and_then(|()| {
-            let whole = if self.options.lz4 { bytes.as_slice() } else { block.bytes() };
-            self.append(key, block.first, whole)
+            // The frame's header is in the file already.
+            let more = if self.options.lz4 { bytes.get(FRAME_HEADER..).unwrap_or_default() } else { block.bytes() };
+            self.append(key, block.first, more)
         });
         self.compressed = bytes;
         result
@@ -102,7 +122,8 @@ impl Files {
             self.open.insert(key, open);
         }
         let Some(open) = self.open.get_mut(&key) else { return Err(io::ErrorKind::NotFound.into()) };
-        let place = Place { offset: open.bytes };
+        let place = Place { offset: open.bytes - open.overlap };
+        let before = open.bytes;
         let mut result = open.append(bytes);
         // The floor may be missed by a moment: another writer, reserved blocks. Older captures still give way.
         if result.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::StorageFull) && self.budget.delete_oldest() {
@@ -110,7 +131,7 @@ impl Files {
             result = open.append(bytes);
         }
         result?;
-        self.budget.grown(length);
+        self.budget.grown(open.bytes - before);
         self.counters.bytes_on_disk.store(self.budget.bytes(), Ordering::Relaxed);
         Ok(place)
     }
@@ -136,6 +157,7 @@ impl Files {
     fn make_room(&mut self, bytes: u64) -> io::Result<()> {
         let (deleted, room) = self.budget.make_room(bytes);
         self.counters.files_deleted.fetch_add(deleted, Ordering::Relaxed);
+        self.counters.files_closed.store(self.budget.files() as u64, Ordering::Relaxed);
         if deleted > 0 {
             tracing::info!(files = deleted, "oldest captures deleted to stay within the disk budget");
         }
@@ -167,9 +189,13 @@ impl Files {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
                 file => file?,
             };
-            let mut open = Open { file, path, first, bytes: 0 };
+            let shown = Arc::new(AtomicU64::new(0));
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            *self.counters.newest.lock().unwrap_or_else(PoisonError::into_inner) = (name, Arc::clone(&shown));
+            let mut open = Open { file, path, first, bytes: 0, overlap: 0, shown };
             if self.options.lz4 {
                 open.append(&header)?;
+                open.overlap = END_MARK;
             } else {
                 open.append(&file_header(self.options.snap))?;
             }
@@ -183,15 +209,16 @@ impl Files {
     fn end(&mut self, key: (u16, usize)) {
         if let Some(open) = self.open.remove(&key) {
             self.budget.closed(open.path, open.bytes);
+            self.counters.files_closed.store(self.budget.files() as u64, Ordering::Relaxed);
         }
     }
 
-    /// One LZ4 frame that stands alone, with its length and a checksum; nothing if files are not compressed.
+    /// A whole LZ4 frame: its header, one or more blocks with checksums, the end mark; nothing if files are not compressed.
     fn encode(&self, bytes: &[u8], to: &mut Vec<u8>) -> io::Result<()> {
         if !self.options.lz4 {
             return Ok(());
         }
-        let info = FrameInfo::new().block_size(BlockSize::Max256KB).content_size(Some(bytes.len() as u64)).content_checksum(true);
+        let info = FrameInfo::new().block_mode(BlockMode::Independent).block_size(BlockSize::Max256KB).block_checksums(true);
         let mut encoder = FrameEncoder::with_frame_info(info, to);
         encoder.write_all(bytes)?;
         encoder.finish().map_err(io::Error::other).map(drop)
@@ -199,14 +226,18 @@ impl Files {
 }
 
 impl Open {
-    /// All of the bytes or none.
+    /// All of the bytes or none, in place of the end mark if there is one.
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if let Err(error) = self.file.write_all(bytes) {
+        let at = self.bytes - self.overlap;
+        if let Err(error) = self.file.write_all_at(bytes, at) {
             self.file.set_len(self.bytes)?;
-            self.file.seek(SeekFrom::Start(self.bytes))?;
+            // The end mark is four zeros.
+            let mark = [0; END_MARK as usize];
+            self.file.write_all_at(mark.get(..self.overlap as usize).unwrap_or_default(), at)?;
             return Err(error);
         }
-        self.bytes += bytes.len() as u64;
+        self.bytes = at + bytes.len() as u64;
+        self.shown.store(self.bytes, Ordering::Relaxed);
         Ok(())
     }
 }

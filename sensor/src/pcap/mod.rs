@@ -11,7 +11,7 @@
 //! always the same worker's.
 //!
 //! Not here yet: the index from a flow to its frames. Every block starts at an offset that the writer knows
-//! ([`file::Place`]); with LZ4 each block is a frame of its own, so that one can be read without those before it.
+//! ([`file::Place`]); with LZ4 blocks are independent, so that one can be read without those before it.
 
 mod block;
 pub mod budget;
@@ -21,7 +21,7 @@ use std::{
     io,
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::{self, JoinHandle},
@@ -74,7 +74,10 @@ pub struct Counters {
     frames_dropped_disk: AtomicU64,
     files_opened: AtomicU64,
     files_deleted: AtomicU64,
+    files_closed: AtomicU64,
     disk_full: AtomicBool,
+    /// The file begun last.
+    newest: Mutex<(String, Arc<AtomicU64>)>,
 }
 
 /// The counters at one moment.
@@ -94,11 +97,19 @@ pub struct Snapshot {
     pub files_opened: u64,
     /// Files deleted to stay within the budget.
     pub files_deleted: u64,
+    /// Files on disk that are no longer written to.
+    pub files_closed: u64,
     /// Whether the last block could not be written.
     pub disk_full: bool,
 }
 
 impl Counters {
+    /// Name of the file that was begun last, and its bytes on disk.
+    pub fn newest(&self) -> (String, u64) {
+        let (name, bytes) = &*self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        (name.clone(), bytes.load(Ordering::Relaxed))
+    }
+
     /// All of them.
     pub fn snapshot(&self) -> Snapshot {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -110,6 +121,7 @@ impl Counters {
             frames_dropped_disk: load(&self.frames_dropped_disk),
             files_opened: load(&self.files_opened),
             files_deleted: load(&self.files_deleted),
+            files_closed: load(&self.files_closed),
             disk_full: self.disk_full.load(Ordering::Relaxed),
         }
     }
@@ -138,7 +150,7 @@ pub struct Writer {
 /// If the folder cannot be made or read: with its path and what to do.
 pub fn start(options: Options, workers: usize) -> io::Result<(Vec<Feed>, Writer)> {
     let counters = Arc::new(Counters::default());
-    let budget = Budget::open(&options.folder, options.budget_bytes, options.floor_bytes)?;
+    let budget = Budget::open(&options.folder, budget::is_capture, options.budget_bytes, options.floor_bytes)?;
     let interfaces = options.interfaces.len();
     let (mut feeds, mut queues) = (Vec::new(), Vec::new());
     for _ in 0..workers.max(1) {

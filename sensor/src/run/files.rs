@@ -9,7 +9,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use analyze::files::Chunk;
@@ -19,6 +19,18 @@ use crate::carver::{Carver, Finished};
 
 /// How long the carver rests when there is nothing to do.
 const REST: Duration = Duration::from_millis(5);
+
+/// How often the free space is looked at.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Where files are kept.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The folder.
+    pub folder: PathBuf,
+    /// Bytes of the file system that stay free: below, new files are left out and counted.
+    pub floor_bytes: u64,
+}
 
 /// What the carver has done, for others to read.
 #[derive(Debug, Default)]
@@ -36,20 +48,23 @@ pub struct Carved {
 /// # Errors
 /// If the folder cannot be made.
 pub fn start(
-    folder: PathBuf,
+    options: Options,
     workers: Vec<Consumer<Vec<Chunk>>>,
     finished: impl FnMut(Finished) + Send + 'static,
 ) -> io::Result<(JoinHandle<()>, Arc<Carved>)> {
-    let carver = Carver::create(&folder)
-        .map_err(|error| io::Error::new(error.kind(), format!("cannot keep files in {}: {error}", folder.display())))?;
+    let folder = options.folder.display();
+    let carver = Carver::create(&options.folder).map_err(|error| {
+        io::Error::new(error.kind(), format!("cannot keep files in {folder}: {error}; change files.folder in tenrec.toml"))
+    })?;
     let carved = Arc::new(Carved::default());
     let shared = Arc::clone(&carved);
-    let thread = thread::Builder::new().name("carver".to_owned()).spawn(move || run(carver, workers, finished, &shared))?;
+    let thread = thread::Builder::new().name("carver".to_owned()).spawn(move || run(carver, &options, workers, finished, &shared))?;
     Ok((thread, carved))
 }
 
-fn run(mut carver: Carver, mut workers: Vec<Consumer<Vec<Chunk>>>, mut finished: impl FnMut(Finished), carved: &Carved) {
-    let mut failing = false;
+fn run(mut carver: Carver, options: &Options, mut workers: Vec<Consumer<Vec<Chunk>>>, mut finished: impl FnMut(Finished), carved: &Carved) {
+    let (mut failing, mut left_out) = (false, 0);
+    let (mut room, mut looked) = (has_room(options), Instant::now());
     loop {
         let mut idle = true;
         // Asked first: what a worker left behind is then seen once more.
@@ -58,6 +73,10 @@ fn run(mut carver: Carver, mut workers: Vec<Consumer<Vec<Chunk>>>, mut finished:
             let Ok(batch) = worker.pop() else { continue };
             idle = false;
             for chunk in batch {
+                if !room && matches!(chunk, Chunk::Start(_)) {
+                    left_out += 1;
+                    continue;
+                }
                 match carver.take(chunk) {
                     Ok(Some(file)) => finished(file),
                     Ok(None) => {}
@@ -71,7 +90,15 @@ fn run(mut carver: Carver, mut workers: Vec<Consumer<Vec<Chunk>>>, mut finished:
             let counters = carver.counters();
             carved.files.store(counters.files, Ordering::Relaxed);
             carved.bytes.store(counters.bytes, Ordering::Relaxed);
-            carved.dropped.store(counters.dropped, Ordering::Relaxed);
+            carved.dropped.store(counters.dropped + left_out, Ordering::Relaxed);
+        }
+        if looked.elapsed() >= LOOK {
+            looked = Instant::now();
+            let now = has_room(options);
+            if room && !now {
+                tracing::error!(folder = %options.folder.display(), "the disk is filled to its floor: no new files are kept until there is room; see disk.floor_megabytes in tenrec.toml");
+            }
+            room = now;
         }
         if idle {
             if ended {
@@ -80,4 +107,9 @@ fn run(mut carver: Carver, mut workers: Vec<Consumer<Vec<Chunk>>>, mut finished:
             thread::park_timeout(REST);
         }
     }
+}
+
+fn has_room(options: &Options) -> bool {
+    // A file system that does not say how full it is is tried.
+    rustix::fs::statvfs(&options.folder).map_or(true, |state| state.f_bavail.saturating_mul(state.f_frsize) >= options.floor_bytes)
 }

@@ -9,13 +9,16 @@
 //! frame that was captured analysed and written; SIGHUP asks for what can be reloaded. A part that does not work is told
 //! and left out; only without any interface, without a place for logs, or without the sandbox nothing goes on.
 
+pub mod control;
 pub mod files;
+pub mod log_files;
+pub mod plan;
 pub mod records;
 pub mod worker;
 
 use std::{
+    collections::HashMap,
     fs, io,
-    path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -44,16 +47,27 @@ pub struct Plan {
     pub analysis: analyze::Options,
     /// How logs are written and delivered.
     pub records: records::Options,
-    /// Folder of carved files.
-    pub files: PathBuf,
+    /// Where carved files are kept.
+    pub files: files::Options,
     /// Hears of every carved file that is complete on disk.
     pub finished: Box<dyn FnMut(Finished) + Send>,
     /// What the process may do once it is sandboxed, besides writing into the folders named above.
     pub policy: Policy,
     /// Called at SIGHUP.
     pub reload: Box<dyn FnMut() + Send>,
+    /// Who else knows something that the control socket is asked for.
+    pub probes: Vec<Box<dyn Probe>>,
     /// Services of the runtime, started in the sandbox: the control socket, the forwarder.
     pub services: Vec<Box<dyn FnOnce(Arc<Status>) -> Service + Send>>,
+}
+
+/// Adds what it knows to the answers of the control socket.
+pub trait Probe: Send + Sync {
+    /// To the status.
+    fn status(&self, status: &mut settings::control::Status);
+
+    /// To the files seen last.
+    fn files(&self, _files: &mut [settings::control::File]) {}
 }
 
 /// A service of the runtime: runs until the stop flag of [`Status`] is set, and then ends within a few seconds.
@@ -75,7 +89,11 @@ pub struct Status {
     pub records: Arc<records::Written>,
     /// The carver.
     pub carved: Arc<files::Carved>,
+    /// Who else knows something.
+    pub probes: Vec<Box<dyn Probe>>,
     interfaces: Mutex<Vec<InterfaceCounters>>,
+    /// What the cards had lost before the capture began.
+    nic_dropped_before: HashMap<String, u64>,
     stop: tokio::sync::watch::Sender<bool>,
 }
 
@@ -83,6 +101,12 @@ impl Status {
     /// What became of the frames, as of at most a second ago.
     pub fn interfaces(&self) -> Vec<InterfaceCounters> {
         self.interfaces.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Frames that a card has lost since the capture began, before anyone saw them.
+    pub fn nic_dropped(&self, interface: &str) -> u64 {
+        let before = self.nic_dropped_before.get(interface).copied().unwrap_or(0);
+        capture::interface::nic_dropped(interface).saturating_sub(before)
     }
 
     /// Turns true when the daemon ends.
@@ -105,6 +129,8 @@ const FAREWELL: Duration = Duration::from_secs(5);
 pub fn run(mut plan: Plan) -> anyhow::Result<()> {
     make_folders(&mut plan)?;
     let (mut capture, sources) = capture::open(&plan.capture)?;
+    let names = plan.capture.interfaces.iter().map(|wanted| wanted.name.clone());
+    let nic_dropped_before = names.map(|name| (capture::interface::nic_dropped(&name), name)).map(|(n, name)| (name, n)).collect();
     let offloads = capture.take_offloads();
     let keeper = match Keeper::start(&offloads) {
         Ok(keeper) => Some(keeper),
@@ -130,7 +156,9 @@ pub fn run(mut plan: Plan) -> anyhow::Result<()> {
         pcap: parts.pcap.as_ref().map(pcap::Writer::counters),
         records: Arc::clone(&parts.written),
         carved: Arc::clone(&parts.carved),
+        probes: plan.probes,
         interfaces: Mutex::new(capture.counters()),
+        nic_dropped_before,
         stop,
     });
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -169,7 +197,8 @@ pub fn run(mut plan: Plan) -> anyhow::Result<()> {
 
 /// Folders are made while that is still allowed, and the sandbox lets them be written to.
 fn make_folders(plan: &mut Plan) -> anyhow::Result<()> {
-    let mut folders = vec![plan.records.folder.clone(), plan.files.clone()];
+    let mut folders = vec![plan.files.folder.clone()];
+    folders.extend(plan.records.logs.iter().map(|logs| logs.folder.clone()));
     folders.extend(plan.policy.write.iter().cloned());
     for folder in &folders {
         fs::create_dir_all(folder)
@@ -204,7 +233,7 @@ impl Parts {
         pcap: Option<pcap::Options>,
         analysis: analyze::Options,
         records: records::Options,
-        files: PathBuf,
+        files: files::Options,
         finished: Box<dyn FnMut(Finished) + Send>,
         sources: Vec<capture::Source>,
     ) -> io::Result<Self> {
@@ -262,6 +291,12 @@ async fn main_loop(capture: &mut capture::Capture, status: &Status, reload: &mut
             _ = hang_up.recv() => reload(),
             _ = every_second.tick() => {
                 capture.flush_log();
+                for name in capture.newly_gone() {
+                    tracing::error!(interface = %name, "the interface is gone: nothing is captured from it until it is back and tenrec is started again");
+                }
+                if capture.is_blind() {
+                    anyhow::bail!("no interface is left to capture from: start again when they are back");
+                }
                 status.set_interfaces(capture.counters());
                 losses.tell(status);
                 let _ = sd_notify::notify(false, &[sd_notify::NotifyState::Watchdog]);

@@ -4,9 +4,8 @@
 //! and is told once.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     io,
-    path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -21,7 +20,7 @@ use analyze::{
 };
 use rtrb::Consumer;
 
-use crate::logs::LogFolder;
+use super::log_files::{self, LogFiles};
 
 /// How long the writer rests when there is nothing to write.
 const REST: Duration = Duration::from_millis(5);
@@ -39,12 +38,10 @@ pub trait Deliver: Send {
     fn flush(&mut self);
 }
 
-/// How logs are written.
+/// What becomes of records.
 pub struct Options {
-    /// The folder.
-    pub folder: PathBuf,
-    /// Form of the log files.
-    pub format: Format,
+    /// The log files, if there are any.
+    pub logs: Option<log_files::Options>,
     /// Columns.
     pub profile: Profile,
     /// Where else lines go, as one-line JSON.
@@ -85,20 +82,20 @@ impl Written {
 /// # Errors
 /// If the folder cannot be made.
 pub fn start(options: Options, workers: Vec<Consumer<Vec<Box<dyn Record>>>>) -> io::Result<(JoinHandle<()>, Arc<Written>)> {
-    let folder = LogFolder::create(&options.folder, options.format, options.profile)
-        .map_err(|error| io::Error::new(error.kind(), format!("cannot write logs into {}: {error}", options.folder.display())))?;
+    let logs = options.logs.map(LogFiles::open).transpose()?;
     let written = Arc::new(Written::default());
     let mut writer = Writer {
-        logs: folder,
+        logs,
         profile: options.profile,
         deliver: options.deliver,
         written: Arc::clone(&written),
         line: Vec::new(),
+        lines: BTreeMap::new(),
         failing: false,
     };
     let thread = thread::Builder::new().name("records".to_owned()).spawn(move || {
         writer.run(workers);
-        if let Err(error) = writer.logs.close() {
+        if let Some(Err(error)) = writer.logs.map(LogFiles::close) {
             tracing::error!(%error, "the last log lines could not be written");
         }
     })?;
@@ -106,11 +103,12 @@ pub fn start(options: Options, workers: Vec<Consumer<Vec<Box<dyn Record>>>>) -> 
 }
 
 struct Writer {
-    logs: LogFolder,
+    logs: Option<LogFiles>,
     profile: Profile,
     deliver: Option<Box<dyn Deliver>>,
     written: Arc<Written>,
     line: Vec<u8>,
+    lines: BTreeMap<&'static str, u64>,
     failing: bool,
 }
 
@@ -144,13 +142,15 @@ impl Writer {
     }
 
     fn write(&mut self, record: &dyn Record) {
-        match self.logs.write(record) {
-            Ok(()) => {
+        match self.logs.as_mut().map(|logs| logs.write(record)) {
+            Some(Ok(())) => {
                 self.written.lines.fetch_add(1, Ordering::Relaxed);
             }
-            Err(error) => self.failed(&error, 1),
+            Some(Err(error)) => self.failed(&error, 1),
+            None => {}
         }
         let log = record.log().path;
+        *self.lines.entry(log).or_default() += 1;
         let remembered = match log {
             "conn" => Some(&self.written.connections),
             "files" => Some(&self.written.files),
@@ -175,7 +175,7 @@ impl Writer {
     }
 
     fn flush(&mut self) {
-        match self.logs.flush() {
+        match self.logs.as_mut().map_or(Ok(()), LogFiles::tend) {
             Ok(()) if self.failing => {
                 self.failing = false;
                 tracing::info!("logs are being written again");
@@ -183,7 +183,7 @@ impl Writer {
             Ok(()) => {}
             Err(error) => self.failed(&error, 0),
         }
-        *self.written.logs.lock().unwrap_or_else(PoisonError::into_inner) = self.logs.lines();
+        *self.written.logs.lock().unwrap_or_else(PoisonError::into_inner) = self.lines.iter().map(|(log, lines)| (*log, *lines)).collect();
         if let Some(deliver) = &mut self.deliver {
             deliver.flush();
         }

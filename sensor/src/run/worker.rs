@@ -62,6 +62,8 @@ pub struct Counted {
     pub records_dropped: AtomicU64,
     /// Pieces of files lost because the carver fell behind.
     pub chunks_dropped: AtomicU64,
+    /// Thousandths of the last second or so that it was not resting.
+    pub busy_permille: AtomicU64,
     /// Times that the analysis failed on a frame, lost its flows and began anew: each one is a bug.
     pub failures: AtomicU64,
 }
@@ -119,6 +121,7 @@ impl Worker {
     fn run(mut self) {
         pin(self.parts.number);
         let mut flushed = Instant::now();
+        let mut rested = Duration::ZERO;
         let mut stopping: Option<Instant> = None;
         let mut empty_since: Option<Instant> = None;
         loop {
@@ -136,15 +139,20 @@ impl Worker {
                 self.engine.guarded(|engine| engine.clock(Time(before.0.saturating_sub(UNDER_WAY))));
                 self.hand_on();
                 self.publish();
+                let resting = Instant::now();
                 thread::park_timeout(REST);
+                rested += resting.elapsed();
             } else {
                 empty_since = None;
                 if stopping.is_some_and(|since| since.elapsed() > DRAIN) {
                     break;
                 }
             }
-            if flushed.elapsed() >= FLUSH {
-                flushed = Instant::now();
+            let since = flushed.elapsed();
+            if since >= FLUSH {
+                let busy = 1000 - (rested.as_micros() * 1000 / since.as_micros().max(1)).min(1000);
+                self.counted.busy_permille.store(busy as u64, Ordering::Relaxed);
+                (flushed, rested) = (Instant::now(), Duration::ZERO);
                 self.publish();
                 if let Some(feed) = &mut self.parts.feed {
                     feed.flush();

@@ -53,18 +53,10 @@ fn extension_in(table: &'static str, mime: &str) -> Option<&'static str> {
     table.lines().filter_map(|line| line.split_once('\t')).find(|(kind, _)| *kind == mime).map(|(_, extension)| extension)
 }
 
-/// `YYYYmmddHHMMSS` in UTC; the calendar is that of Howard Hinnant's `civil_from_days`.
+/// `YYYYmmddHHMMSS` in UTC.
 fn stamp(at: Time) -> String {
-    let (days, rest) = (at.secs().div_euclid(86_400), at.secs().rem_euclid(86_400));
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    let (year, month, day) = crate::time::civil(at.secs());
+    let rest = at.secs().rem_euclid(86_400);
     format!("{year:04}{month:02}{day:02}{:02}{:02}{:02}", rest / 3600, rest / 60 % 60, rest % 60)
 }
 

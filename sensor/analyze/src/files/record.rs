@@ -1,7 +1,7 @@
 //! `files.log`.
 
 use super::FileStart;
-use crate::log::{Log, Record, Row, column, malcolm};
+use crate::log::{Eve, Log, Record, Row, column, malcolm};
 use crate::{Direction, FlowId, Time, Uid};
 
 /// Digests of a whole file, in hexadecimal.
@@ -171,5 +171,25 @@ impl Record for FileRecord {
         row.symbol(None);
         row.symbol(None);
         row.time(None);
+    }
+
+    /// Suricata's `fileinfo` event.
+    fn eve(&self, eve: &mut Eve<'_>) {
+        eve.event("fileinfo", self.last, &self.id, |json| {
+            json.str("app_proto", &self.source.to_ascii_lowercase());
+            json.child("fileinfo", |json| {
+                json.bytes("filename", self.filename.as_deref().unwrap_or_default());
+                json.bool("gaps", self.missing > 0);
+                json.str("state", if self.missing > 0 { "TRUNCATED" } else { "CLOSED" });
+                if let Some(hashes) = &self.hashes {
+                    json.str("md5", &hashes.md5);
+                    json.str("sha1", &hashes.sha1);
+                    json.str("sha256", &hashes.sha256);
+                }
+                json.bool("stored", self.extracted.is_some());
+                json.number("size", self.seen);
+                json.some_str("mimetype", self.mime);
+            });
+        });
     }
 }

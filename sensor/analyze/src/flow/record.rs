@@ -2,7 +2,7 @@
 
 use super::tcp::State;
 use super::{Flow, Kind};
-use crate::log::{Log, Record, Row, column, malcolm};
+use crate::log::{Eve, Log, Record, Row, column, malcolm, timestamp};
 use crate::{FlowId, Interval, Options, Pair, Time, Transport, Uid};
 
 /// A line of `conn.log`.
@@ -149,6 +149,56 @@ impl Record for ConnRecord {
         row.symbol(self.l2.orig.map(mac).as_deref());
         row.symbol(self.l2.resp.map(mac).as_deref());
         row.symbol(self.community_id.as_deref());
+    }
+
+    fn summary(&self) -> Option<&Self> {
+        Some(self)
+    }
+
+    /// Suricata's `flow` event.
+    fn eve(&self, eve: &mut Eve<'_>) {
+        let end = self.duration.map_or(self.at, |duration| self.at + duration);
+        eve.event("flow", end, &self.id, |json| {
+            json.some_str("community_id", self.community_id.as_deref());
+            json.str("app_proto", self.service.last().map_or("failed", |name| eve_name(name)));
+            json.child("flow", |json| {
+                json.number("pkts_toserver", self.packets.orig);
+                json.number("pkts_toclient", self.packets.resp);
+                json.number("bytes_toserver", self.ip_bytes.orig);
+                json.number("bytes_toclient", self.ip_bytes.resp);
+                json.str("start", &timestamp(self.at));
+                json.str("end", &timestamp(end));
+                json.integer("age", end.secs() - self.at.secs());
+                json.str("state", self.eve_state());
+                json.str("reason", "unknown");
+                json.bool("alerted", false);
+            });
+        });
+    }
+}
+
+impl ConnRecord {
+    /// Suricata's name for how far the flow got.
+    fn eve_state(&self) -> &'static str {
+        match (self.id.transport, self.state) {
+            (Transport::Tcp, "SF" | "RSTO" | "RSTR" | "REJ" | "RSTOS0" | "RSTRH" | "SH" | "SHR") => "closed",
+            (Transport::Tcp, "S1" | "S2" | "S3") => "established",
+            (_, _) if self.packets.orig > 0 && self.packets.resp > 0 => "established",
+            _ => "new",
+        }
+    }
+}
+
+/// Suricata's name of a protocol that Zeek names otherwise.
+pub(crate) fn eve_name(service: &'static str) -> &'static str {
+    match service {
+        "ssl" => "tls",
+        "krb" | "krb_tcp" => "krb5",
+        "dce_rpc" => "dcerpc",
+        "ftp-data" => "ftp-data",
+        "postgresql" => "pgsql",
+        "smb" | "gssapi" | "ntlm" => "smb",
+        name => name,
     }
 }
 

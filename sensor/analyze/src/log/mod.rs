@@ -3,8 +3,14 @@
 //! A record is a plain struct with one list of columns and one function that writes their values in that order.
 //! `Row` turns the same calls into Zeek's tab-separated form or into Zeek's JSON.
 
+mod arkime;
+mod eve;
+mod json;
 mod row;
 
+pub use arkime::session;
+pub use eve::{Eve, timestamp};
+pub use json::Json;
 pub use row::{Format, Row, header};
 
 use crate::Time;
@@ -19,6 +25,16 @@ pub trait Record: Send {
 
     /// Writes one value for each column of [`Log::columns`], in order.
     fn zeek(&self, row: &mut Row<'_>);
+
+    /// The flow's summary, if this is one: Arkime's session is made of it.
+    fn summary(&self) -> Option<&crate::ConnRecord> {
+        None
+    }
+
+    /// Writes the events of Suricata's EVE that say the same, if there are any.
+    fn eve(&self, eve: &mut Eve<'_>) {
+        let _ = eve;
+    }
 }
 
 /// A log: its name and its columns.

@@ -9,7 +9,7 @@
 use std::io::Write as _;
 use std::net::IpAddr;
 
-use super::{Column, Log, Profile};
+use super::{Column, Log, Profile, json};
 use crate::{FlowId, Interval, Time, Uid};
 
 /// How rows are written.
@@ -76,7 +76,7 @@ impl<'o> Row<'o> {
     pub fn bytes(&mut self, value: Option<&[u8]>) {
         self.one(value, |out, format, v| match format {
             Format::Tsv => tsv_string(out, v, false),
-            Format::Json => json_string(out, v),
+            Format::Json => json::string(out, v),
         });
     }
 
@@ -89,7 +89,7 @@ impl<'o> Row<'o> {
     pub fn symbol(&mut self, value: Option<&str>) {
         self.one(value, |out, format, v| match format {
             Format::Tsv => out.extend_from_slice(v.as_bytes()),
-            Format::Json => json_string(out, v.as_bytes()),
+            Format::Json => json::string(out, v.as_bytes()),
         });
     }
 
@@ -143,7 +143,7 @@ impl<'o> Row<'o> {
     {
         self.many(values, |out, format, v| match format {
             Format::Tsv => tsv_string(out, v, true),
-            Format::Json => json_string(out, v),
+            Format::Json => json::string(out, v),
         });
     }
 
@@ -155,7 +155,7 @@ impl<'o> Row<'o> {
         self.many(values, |out, format, v| match (format, v) {
             (Format::Tsv, Some(v)) => tsv_string(out, v, true),
             (Format::Tsv, None) => out.push(b'-'),
-            (Format::Json, Some(v)) => json_string(out, v),
+            (Format::Json, Some(v)) => json::string(out, v),
             (Format::Json, None) => out.extend_from_slice(b"null"),
         });
     }
@@ -355,35 +355,8 @@ fn tsv_string(out: &mut Vec<u8>, value: &[u8], in_set: bool) {
     }
 }
 
-fn hex_escape(out: &mut Vec<u8>, b: u8) {
+pub(super) fn hex_escape(out: &mut Vec<u8>, b: u8) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digit = |n: u8| DIGITS.get(usize::from(n)).copied().unwrap_or(b'0');
     out.extend_from_slice(&[b'\\', b'x', digit(b >> 4), digit(b & 15)]);
-}
-
-/// A JSON string; bytes that are not UTF-8 become `\\xHH`, as Zeek's JSON formatter writes them.
-pub(crate) fn json_string(out: &mut Vec<u8>, value: &[u8]) {
-    out.push(b'"');
-    if value.iter().all(|&b| (b' '..0x7f).contains(&b) && b != b'"' && b != b'\\') {
-        out.extend_from_slice(value);
-        return out.push(b'"');
-    }
-    for chunk in value.utf8_chunks() {
-        for c in chunk.valid().chars() {
-            match c {
-                '"' => out.extend_from_slice(b"\\\""),
-                '\\' => out.extend_from_slice(b"\\\\"),
-                '\n' => out.extend_from_slice(b"\\n"),
-                '\r' => out.extend_from_slice(b"\\r"),
-                '\t' => out.extend_from_slice(b"\\t"),
-                c if u32::from(c) < 0x20 || c == '\x7f' => drop(write!(out, "\\u{:04x}", u32::from(c))),
-                c => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
-            }
-        }
-        for &b in chunk.invalid() {
-            out.push(b'\\');
-            hex_escape(out, b);
-        }
-    }
-    out.push(b'"');
 }

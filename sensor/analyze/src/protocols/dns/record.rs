@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::log::{Log, Record, Row, column};
+use crate::log::{Eve, Log, Record, Row, column};
 use crate::{FlowId, Interval, Time};
 
 /// A line of `dns.log`: a query, its reply, or both once they have met.
@@ -93,5 +93,41 @@ impl Record for Dns {
         row.bool(Some(self.rejected));
         row.count(Some(u64::from(self.opcode)));
         row.symbol(Some(&super::consts::opcode_name(self.opcode, self.id.resp.port == super::NETBIOS_PORT)));
+    }
+
+    /// Suricata's `dns` events (version 3): one for the request, one for the response.
+    fn eve(&self, eve: &mut Eve<'_>) {
+        let mut event = |at, kind: &str, is_response: bool| {
+            eve.event("dns", at, &self.id, |json| {
+                json.child("dns", |json| {
+                    json.number("version", 3);
+                    json.str("type", kind);
+                    json.number("tx_id", 0);
+                    json.number("id", u64::from(self.trans_id));
+                    json.bool("rd", self.recursion_desired);
+                    if is_response {
+                        json.bool("ra", self.recursion_available);
+                        json.some_str("rcode", self.rcode.map(super::consts::rcode).as_deref());
+                    }
+                    json.number("opcode", u64::from(self.opcode));
+                    json.objects("queries", self.query.iter(), |json, query| {
+                        json.bytes("rrname", query);
+                        json.some_str("rrtype", self.qtype.as_ref().map(|(_, name)| &**name));
+                    });
+                    if is_response {
+                        json.objects("answers", &self.answers, |json, (text, ttl)| {
+                            json.bytes("rdata", text);
+                            json.number("ttl", u64::from(*ttl));
+                        });
+                    }
+                });
+            });
+        };
+        if self.saw_query {
+            event(self.at, "request", false);
+        }
+        if self.saw_reply {
+            event(self.rtt.map_or(self.at, |rtt| self.at + rtt), "response", true);
+        }
     }
 }

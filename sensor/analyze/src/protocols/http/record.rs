@@ -1,6 +1,6 @@
 //! `http.log`.
 
-use crate::log::{Log, Record, Row, column, malcolm};
+use crate::log::{Eve, Log, Record, Row, column, malcolm};
 use crate::{FlowId, Time, Uid};
 
 /// Files of one direction of a transaction that are logged. Zeek's `HTTP::max_files_orig` and `_resp`.
@@ -207,6 +207,23 @@ impl Record for HttpRecord {
         for _ in 0..5 {
             row.symbol(None);
         }
+    }
+
+    /// Suricata's `http` event.
+    fn eve(&self, eve: &mut Eve<'_>) {
+        eve.event("http", self.at, &self.id, |json| {
+            json.number("tx_id", self.trans_depth.saturating_sub(1));
+            json.child("http", |json| {
+                json.some_bytes("hostname", self.host.as_deref());
+                json.some_bytes("url", self.uri.as_deref());
+                json.some_bytes("http_user_agent", self.user_agent.as_deref());
+                json.some_bytes("http_refer", self.referrer.as_deref());
+                json.some_bytes("http_method", self.method.as_deref());
+                json.some_str("protocol", self.version.map(|(major, minor)| format!("HTTP/{major}.{minor}")).as_deref());
+                json.some_number("status", self.status_code);
+                json.number("length", self.response_body_len);
+            });
+        });
     }
 }
 

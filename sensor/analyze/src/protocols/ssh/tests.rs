@@ -22,10 +22,10 @@ fn kexinit(kex: &str) -> Vec<u8> {
 
 #[test]
 fn algorithms_host_key_and_versions_are_found() {
-    let client = [&b"SSH-2.0-OpenSSH_9.7\r\n"[..], &kexinit("curve25519-sha256,ecdh"), &packet(30, &string(b"q")), &packet(21, &[])].concat();
+    let client =
+        [&b"SSH-2.0-OpenSSH_9.7\r\n"[..], &kexinit("curve25519-sha256,ecdh"), &packet(30, &string(b"q")), &packet(21, &[])].concat();
     let reply = [string(b"host key"), string(b"q"), string(b"signature")].concat();
-    let server =
-        [&b"hello\nSSH-2.0-dropbear\r\n"[..], &kexinit("ecdh,curve25519-sha256"), &packet(31, &reply), &packet(21, &[])].concat();
+    let server = [&b"hello\nSSH-2.0-dropbear\r\n"[..], &kexinit("ecdh,curve25519-sha256"), &packet(31, &reply), &packet(21, &[])].concat();
     let rows = any_split_gives_the_same_rows(&SSH, 22, &[(ORIG, &client), (RESP, &server)]);
     let row: Vec<&str> = rows[0].split('\t').collect();
     assert_eq!(row[7..10], ["2", "-", "0"]);

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::names;
-use crate::log::{Log, Record, Row, column, malcolm};
+use crate::log::{Eve, Log, Record, Row, column, malcolm};
 use crate::protocols::x509::Fingerprint;
 use crate::{FlowId, Time};
 
@@ -86,5 +86,36 @@ impl Record for Ssl {
         let none: Option<Cow<'static, str>> = None;
         row.symbol(none.as_deref());
         row.symbol(none.as_deref());
+    }
+
+    /// Suricata's `tls` event.
+    fn eve(&self, eve: &mut Eve<'_>) {
+        eve.event("tls", self.at, &self.id, |json| {
+            json.child("tls", |json| {
+                json.some_bytes("sni", self.server_name.as_deref());
+                json.some_str("version", self.version.map(eve_version));
+                json.bool("session_resumed", self.resumed);
+                json.some_str("ja4", self.ja4.as_deref());
+                if let Some(alpn) = &self.next_protocol {
+                    json.strings("server_alpns", [alpn.as_slice()]);
+                }
+            });
+        });
+    }
+}
+
+/// Suricata's spelling of a version.
+const fn eve_version(version: u16) -> &'static str {
+    match version {
+        0x0002 => "SSLv2",
+        0x0300 => "SSLv3",
+        0x0301 => "TLSv1",
+        0x0302 => "TLS 1.1",
+        0x0303 => "TLS 1.2",
+        0x0304 => "TLS 1.3",
+        0xfeff => "DTLS 1.0",
+        0xfefd => "DTLS 1.2",
+        0xfefc => "DTLS 1.3",
+        _ => "UNDETERMINED",
     }
 }

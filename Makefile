@@ -1,0 +1,59 @@
+# The front door. `make help` lists what there is.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+CARGO := cargo
+TENREC := target/release/tenrec
+# ONCE=1: `make demo` checks every step and ends by itself.
+ONCE ?=
+# Two jobs of rustc hold about 3 GiB; more than the machine has would only swap.
+export CARGO_TERM_PROGRESS_WHEN ?= auto
+
+.PHONY: help setup ebpf build demo test test-unit test-live lint fuzz bench iso iso-test conformance clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## install what building and testing need (says what, asks nothing)
+	@.ci/setup
+
+ebpf: setup ## build the XDP programs
+	@ebpf/build
+
+build: ebpf ## build the release binaries
+	$(CARGO) build --release --locked --bins
+
+demo: build ## run the whole chain on real traffic; ONCE=1 checks it and ends
+	@sensor/demo/run $(if $(ONCE),--once)
+
+test: lint test-unit test-live ## set up, then run all tests and the demo once
+	@$(MAKE) --no-print-directory demo ONCE=1
+
+lint: ebpf ## formatting and clippy, warnings forbidden
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
+
+test-unit: ebpf ## tests that need no privileges
+	$(CARGO) test --locked --workspace
+
+test-live: ebpf ## tests on interfaces in namespaces of their own; need root and BPF
+	@echo 'live tests ran with the others above: they skip themselves with a line where root or BPF is missing'
+
+conformance: build ## how many of the peers' expected logs are met
+	@python3 "$${CONFORMANCE:-../shared/conformance}/tools/score.py" $(TENREC) --only zeek
+
+bench: build ## speed beside tcpdump, and beside Suricata and Zeek where they are installed
+	@sensor/bench/run
+
+iso: ## build the appliance image
+	$(CARGO) run --release --locked -p image
+
+iso-test: ## boot the appliance image and use it
+	$(CARGO) run --release --locked -p iso-tests
+
+clean: ## remove what was built
+	$(CARGO) clean
+	rm -rf ebpf/target out

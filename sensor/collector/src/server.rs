@@ -1,0 +1,204 @@
+//! The server: a task per connection, one store for all.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use lumberjack::{Limits, Receiver};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use settings::ClientCertificates;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tracing::{info, warn};
+
+use crate::store::Store;
+use crate::{Counts, Error, Options, Tls, stream_of};
+
+/// Sensors connected at the same time at most; more wait in the kernel's queue.
+const MAX_CONNECTIONS: usize = 256;
+
+/// How long a sensor may take for the TLS handshake.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// After so long without a byte a connection is closed, as Logstash does after 60 seconds by default.
+const IDLE: Duration = Duration::from_secs(300);
+
+/// A collector that listens.
+pub struct Collector {
+    listener: TcpListener,
+    address: SocketAddr,
+    tls: Option<TlsAcceptor>,
+    store: Arc<Mutex<Store>>,
+    counts: watch::Sender<Counts>,
+}
+
+impl Collector {
+    /// Takes the address, the folder and the certificates; nothing is accepted before [`Collector::run`].
+    ///
+    /// # Errors
+    /// When one of the three cannot be had.
+    pub async fn bind(options: &Options) -> Result<Self, Error> {
+        let tls = options.tls.as_ref().map(|tls| server_config(tls).map(|config| TlsAcceptor::from(Arc::new(config)))).transpose()?;
+        let store = Store::open(options.folder.clone()).map_err(Error::file("make the folder", &options.folder))?;
+        let listen = |source| Error::Listen { address: options.listen, source };
+        let listener = TcpListener::bind(options.listen).await.map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+        Ok(Self { listener, address, tls, store: Arc::new(Mutex::new(store)), counts: watch::Sender::default() })
+    }
+
+    /// The address it listens on, with the port that was found.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Follows the number of events written, by stream; changes with every window.
+    #[must_use]
+    pub fn counts(&self) -> watch::Receiver<Counts> {
+        self.counts.subscribe()
+    }
+
+    /// Serves until `stop` is ready; then closes all connections. What was acknowledged is on disk.
+    pub async fn run(self, stop: impl Future<Output = ()>) {
+        let mut connections = JoinSet::new();
+        let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        tokio::pin!(stop);
+        loop {
+            let accepted = async {
+                // Never closed, so it never fails.
+                let permit = Arc::clone(&room).acquire_owned().await.ok();
+                (permit, self.listener.accept().await)
+            };
+            tokio::select! {
+                () = &mut stop => break,
+                Some(_) = connections.join_next(), if !connections.is_empty() => {}
+                (permit, accepted) = accepted => match accepted {
+                    Ok((tcp, peer)) => {
+                        let session = Session { tls: self.tls.clone(), store: Arc::clone(&self.store), counts: self.counts.clone() };
+                        connections.spawn(async move {
+                            session.serve(tcp, peer).await;
+                            drop(permit);
+                        });
+                    }
+                    Err(error) => {
+                        warn!(%error, "cannot accept a connection");
+                        // Out of file descriptors: trying again at once would only spin.
+                        tokio::time::sleep(Duration::from_millis(100)).await;
+                    }
+                },
+            }
+        }
+        connections.shutdown().await;
+    }
+}
+
+/// What one connection needs.
+struct Session {
+    tls: Option<TlsAcceptor>,
+    store: Arc<Mutex<Store>>,
+    counts: watch::Sender<Counts>,
+}
+
+/// Why a connection was closed before the sensor closed it.
+#[derive(Debug, thiserror::Error)]
+enum Closed {
+    #[error("no TLS handshake within {} seconds", HANDSHAKE.as_secs())]
+    HandshakeTimeout,
+    #[error("nothing came for {} seconds", IDLE.as_secs())]
+    Idle,
+    #[error(transparent)]
+    Protocol(#[from] lumberjack::Error),
+    #[error("an event that is no JSON object")]
+    NotAnObject,
+    #[error("the connection ended inside a window, which is not acknowledged")]
+    Cut,
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl Session {
+    async fn serve(&self, tcp: TcpStream, peer: SocketAddr) {
+        info!(%peer, "sensor connected");
+        let served = async {
+            tcp.set_nodelay(true)?;
+            match &self.tls {
+                None => self.receive(tcp).await,
+                Some(tls) => {
+                    let stream = tokio::time::timeout(HANDSHAKE, tls.accept(tcp)).await.map_err(|_| Closed::HandshakeTimeout)??;
+                    self.receive(stream).await
+                }
+            }
+        };
+        match served.await {
+            Ok(()) => info!(%peer, "sensor disconnected"),
+            Err(error) => warn!(%peer, %error, "connection closed"),
+        }
+    }
+
+    async fn receive(&self, mut stream: impl AsyncRead + AsyncWrite + Unpin) -> Result<(), Closed> {
+        let mut receiver = Receiver::new(Limits::default());
+        let mut bytes = vec![0; 64 << 10];
+        let mut window = Vec::new();
+        loop {
+            let read = tokio::time::timeout(IDLE, stream.read(&mut bytes)).await.map_err(|_| Closed::Idle)??;
+            if read == 0 {
+                return if receiver.is_idle() { Ok(()) } else { Err(Closed::Cut) };
+            }
+            receiver.feed(bytes.get(..read).unwrap_or_default());
+            while let Some(event) = receiver.next()? {
+                window.push((stream_of(event.payload).ok_or(Closed::NotAnObject)?, event.payload.to_vec()));
+                let (sequence, complete) = (event.sequence, event.ends_window);
+                if complete {
+                    self.write(std::mem::take(&mut window)).await?;
+                    stream.write_all(&lumberjack::encode_ack(sequence)).await?;
+                    stream.flush().await?;
+                }
+            }
+        }
+    }
+
+    /// Writes a window and tells who follows the counts. The disk may take its time without holding up other connections.
+    async fn write(&self, window: Vec<(String, Vec<u8>)>) -> io::Result<()> {
+        let store = Arc::clone(&self.store);
+        let counts = tokio::task::spawn_blocking(move || {
+            let mut store = store.lock().unwrap_or_else(PoisonError::into_inner);
+            store.write(&window).map(|()| store.counts().clone())
+        })
+        .await
+        .map_err(io::Error::other)??;
+        self.counts.send_replace(counts);
+        Ok(())
+    }
+}
+
+fn server_config(tls: &Tls) -> Result<ServerConfig, Error> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let chain = certificates(&tls.certificate)?;
+    let key = PrivateKeyDer::from_pem_file(&tls.key).map_err(|_| Error::Pem { what: "private key", path: tls.key.clone() })?;
+    let versions = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions().map_err(Error::Tls)?;
+    let with_clients = match tls.clients {
+        ClientCertificates::None => versions.with_no_client_auth(),
+        ClientCertificates::Optional | ClientCertificates::Required => {
+            let mut roots = RootCertStore::empty();
+            roots.add_parsable_certificates(certificates(&tls.ca)?);
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+            let verifier = if tls.clients == ClientCertificates::Optional { verifier.allow_unauthenticated() } else { verifier };
+            versions.with_client_cert_verifier(verifier.build().map_err(|source| Error::ClientCa { path: tls.ca.clone(), source })?)
+        }
+    };
+    with_clients.with_single_cert(chain, key).map_err(Error::Tls)
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let pem = std::fs::read(path).map_err(Error::file("read", path))?;
+    let found: Vec<_> = CertificateDer::pem_slice_iter(&pem).filter_map(Result::ok).collect();
+    if found.is_empty() { Err(Error::Pem { what: "certificate", path: path.to_owned() }) } else { Ok(found) }
+}

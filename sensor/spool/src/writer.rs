@@ -1,0 +1,258 @@
+//! The writing side: records become blocks, blocks become segments.
+
+use std::collections::VecDeque;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use rustix::fs::{FlockOperation, flock};
+use tracing::{info, warn};
+
+use crate::block::{self, MAX_RECORD};
+use crate::shared::{Segment, Shared, State, Stats};
+use crate::{Error, Options, Reader, cursor, segment};
+
+/// Takes records in. There is one per folder, which a lock file holds among processes.
+pub struct Writer {
+    options: Options,
+    shared: Shared,
+    file: Option<File>,
+    /// Records that wait for their block, and how many.
+    pending: Vec<u8>,
+    count: u32,
+    /// The block of `pending`, kept while the disk refuses it.
+    block: Vec<u8>,
+    synced: Instant,
+    dirty: bool,
+    write: WriteAt,
+    _lock: File,
+}
+
+/// Writes all bytes at an offset. Tests put a failing disk here.
+pub(crate) type WriteAt = fn(&File, &[u8], u64) -> io::Result<()>;
+
+impl Writer {
+    /// Opens the spool in `folder`, makes it where it is missing, and cuts a torn tail off.
+    ///
+    /// # Errors
+    /// When another process writes here, or the disk fails.
+    pub fn open(folder: &Path, options: Options) -> Result<Self, Error> {
+        fs::create_dir_all(folder).map_err(Error::disk("make the folder", folder))?;
+        let lock = lock(folder)?;
+        let mut segments = VecDeque::new();
+        let firsts = segment::list(folder)?;
+        for (at, first) in firsts.iter().enumerate() {
+            let found = match firsts.get(at + 1) {
+                // A closed segment ends where the next begins; its blocks are checked when they are read.
+                Some(next) => {
+                    let path = segment::path(folder, *first);
+                    let bytes = fs::metadata(&path).map_err(Error::disk("look at", &path))?.len();
+                    Segment { first: *first, next: *next, bytes }
+                }
+                None => trim(folder, *first)?,
+            };
+            segments.push_back(found);
+        }
+        let acknowledged: std::collections::BTreeMap<_, _> = cursor::list(folder)?.into_iter().collect();
+        // A cursor may be ahead of the disk: after a power cut that took records which had been delivered.
+        let written = segments.back().map_or(1, |segment| segment.next);
+        let next = acknowledged.values().copied().max().unwrap_or(0).max(written);
+        let state = State { segments, acknowledged, next, stats: Stats::default(), on_append: None };
+        Ok(Self {
+            options,
+            shared: Shared::new(folder.to_owned(), state),
+            file: None,
+            pending: Vec::new(),
+            count: 0,
+            block: Vec::new(),
+            synced: Instant::now(),
+            dirty: false,
+            write: |file, bytes, offset| file.write_all_at(bytes, offset),
+            _lock: lock,
+        })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn write_with(&mut self, write: WriteAt) {
+        self.write = write;
+    }
+
+    /// Takes one record. It is readable after the next [`Writer::flush`], which also happens by itself when a block is full.
+    ///
+    /// # Errors
+    /// [`Error::Full`] and other errors of the disk: then this record is refused and counted, those before it are kept and
+    /// tried again. [`Error::TooLong`] for a record that no block can hold.
+    pub fn append(&mut self, record: &[u8]) -> Result<(), Error> {
+        if record.len() > MAX_RECORD {
+            self.shared.lock().stats.refused += 1;
+            return Err(Error::TooLong { length: record.len() });
+        }
+        let full = !self.pending.is_empty() && self.pending.len() + record.len() > self.options.block;
+        if full && let Err(error) = self.flush() {
+            self.shared.lock().stats.refused += 1;
+            return Err(error);
+        }
+        // A block that the disk has refused does not hold this record yet.
+        self.block.clear();
+        block::push(&mut self.pending, record);
+        self.count += 1;
+        Ok(())
+    }
+
+    /// Writes what is pending, so that readers see it, and syncs when [`Options::sync_every`] is over.
+    ///
+    /// # Errors
+    /// When the disk refuses; what is pending is kept for the next try.
+    pub fn flush(&mut self) -> Result<(), Error> {
+        if self.count > 0 {
+            self.write_block()?;
+        }
+        if self.dirty && self.synced.elapsed() >= self.options.sync_every { self.sync_file() } else { Ok(()) }
+    }
+
+    /// Writes what is pending and waits until the disk holds it.
+    ///
+    /// # Errors
+    /// As [`Writer::flush`].
+    pub fn sync(&mut self) -> Result<(), Error> {
+        if self.count > 0 {
+            self.write_block()?;
+        }
+        self.sync_file()
+    }
+
+    /// A reader by its name, at the first record that it has not acknowledged; a new one begins with the oldest.
+    ///
+    /// # Errors
+    /// When the name cannot be part of a file name.
+    pub fn reader(&self, name: &str) -> Result<Reader, Error> {
+        if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_') {
+            return Err(Error::Name(name.to_owned()));
+        }
+        let mut state = self.shared.lock();
+        let place = state.acknowledged.get(name).copied().unwrap_or_else(|| state.oldest());
+        state.acknowledged.insert(name.to_owned(), place);
+        drop(state);
+        Ok(Reader::new(self.shared.clone(), name.to_owned(), place))
+    }
+
+    /// Has `call` called after every flush that made records readable, from the writer's thread: to wake a reader.
+    pub fn on_append(&mut self, call: impl Fn() + Send + Sync + 'static) {
+        self.shared.lock().on_append = Some(Arc::new(call));
+    }
+
+    /// The counters.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.shared.stats()
+    }
+
+    fn write_block(&mut self) -> Result<(), Error> {
+        let next = self.shared.lock().next;
+        if self.block.is_empty() {
+            self.block = block::encode(next, self.count, &self.pending);
+        }
+        let length = self.block.len() as u64;
+        let current = self.current(next, length)?;
+        let offset = current.bytes;
+        let path = segment::path(&self.shared.folder, current.first);
+        let Some(file) = &self.file else { return Ok(()) };
+        if let Err(source) = (self.write)(file, &self.block, offset) {
+            // A part of the block may be there: back to where the last one ended, or on in a new segment.
+            if file.set_len(offset).is_err() {
+                self.file = None;
+            }
+            return Err(Error::disk("write", path)(source));
+        }
+        let mut state = self.shared.lock();
+        state.next += u64::from(self.count);
+        state.stats.appended += u64::from(self.count);
+        let next = state.next;
+        if let Some(current) = state.segments.back_mut() {
+            (current.bytes, current.next) = (offset + length, next);
+        }
+        let call = state.on_append.clone();
+        drop(state);
+        if let Some(call) = call {
+            call();
+        }
+        self.pending.clear();
+        self.block.clear();
+        self.count = 0;
+        self.dirty = true;
+        Ok(())
+    }
+
+    /// The segment that takes `length` bytes more and begins or goes on with `next`; makes a new one where none does.
+    fn current(&mut self, next: u64, length: u64) -> Result<Segment, Error> {
+        let mut state = self.shared.lock();
+        let budget = self.options.budget.max(self.options.segment * 4);
+        self.shared.make_room(&mut state, length, budget);
+        let current = state.segments.back().copied();
+        drop(state);
+        if let (Some(current), Some(_)) = (current, &self.file)
+            && (current.bytes + length <= self.options.segment || current.bytes == 0)
+        {
+            return Ok(current);
+        }
+        if self.file.is_some() {
+            self.sync_file()?;
+            self.file = None;
+        }
+        let path = segment::path(&self.shared.folder, next);
+        // After a failed truncation the same number may exist with a part of a block in it.
+        let file = OpenOptions::new().create(true).write(true).truncate(true).open(&path).map_err(Error::disk("make", &path))?;
+        segment::sync_folder(&self.shared.folder)?;
+        self.file = Some(file);
+        let made = Segment { first: next, next, bytes: 0 };
+        let mut state = self.shared.lock();
+        state.segments.retain(|segment| segment.first != next);
+        state.segments.push_back(made);
+        self.shared.delete_acknowledged(&mut state);
+        Ok(made)
+    }
+
+    fn sync_file(&mut self) -> Result<(), Error> {
+        self.synced = Instant::now();
+        if let Some(file) = &self.file {
+            file.sync_data().map_err(Error::disk("sync", self.shared.folder.as_path()))?;
+        }
+        self.dirty = false;
+        Ok(())
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        if let Err(error) = self.sync() {
+            let records = self.count;
+            warn!(%error, records, "the spool could not write its last records");
+        }
+    }
+}
+
+fn lock(folder: &Path) -> Result<File, Error> {
+    let path = folder.join("lock");
+    let lock = OpenOptions::new().create(true).write(true).truncate(false).open(&path).map_err(Error::disk("open", &path))?;
+    match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(lock),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::InUse { path: folder.to_owned() }),
+        Err(errno) => Err(Error::disk("lock", path)(errno.into())),
+    }
+}
+
+/// Cuts the last segment back to its last valid block.
+fn trim(folder: &Path, first: u64) -> Result<Segment, Error> {
+    let path: PathBuf = segment::path(folder, first);
+    let file = OpenOptions::new().read(true).write(true).open(&path).map_err(Error::disk("open", &path))?;
+    let extent = segment::measure(&file, first).map_err(Error::disk("read", &path))?;
+    let length = file.metadata().map_err(Error::disk("look at", &path))?.len();
+    if length > extent.valid {
+        file.set_len(extent.valid).and_then(|()| file.sync_all()).map_err(Error::disk("cut", &path))?;
+        info!(path = %path.display(), bytes = length - extent.valid, "torn end of the spool cut off");
+    }
+    Ok(Segment { first, next: extent.next, bytes: extent.valid })
+}

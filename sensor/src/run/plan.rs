@@ -1,0 +1,222 @@
+//! From settings to a [`Plan`]: what each part of the daemon gets of `tenrec.toml`.
+
+use std::{
+    collections::hash_map::RandomState,
+    hash::BuildHasher,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use analyze::log::{Format, Profile};
+use settings::{CaptureMode, CarvingMode, Compression, Settings, ZeekFormat, control::Response};
+
+use super::{Plan, control, files, log_files, records};
+use crate::{
+    capture::{self, Mode, Wanted},
+    pcap,
+    sandbox::Policy,
+};
+
+/// What `tenrec run` does with settings: runs until it is told to end. `path` is where they were read from.
+///
+/// # Errors
+/// As [`super::run`]; also if the control socket cannot be opened.
+pub fn run(settings: &Settings, path: &Path) -> anyhow::Result<()> {
+    settings.check_for_capture(path)?;
+    let listener = control::bind(&settings.control.socket)?;
+    let mut plan = plan(settings, path);
+    let identity = control::Identity { node: settings.node.name.clone(), reload: reloader(settings, path) };
+    let reload = Arc::clone(&identity.reload);
+    plan.reload = Box::new(move || match reload() {
+        Response::Error { message } => tracing::error!("settings not read again: {message}"),
+        Response::Reloaded { restart, .. } if !restart.is_empty() => {
+            tracing::warn!(keys = restart.join(", "), "changed in the settings, in force after a restart");
+        }
+        _ => tracing::info!("settings read again: nothing has changed"),
+    });
+    plan.services.push(Box::new(move |status| control::serve(listener, identity, status)));
+    let outcome = super::run(plan);
+    let _ = std::fs::remove_file(&settings.control.socket);
+    outcome
+}
+
+/// The parts that follow from the settings alone: no forwarding, no scan, no services.
+pub fn plan(settings: &Settings, path: &Path) -> Plan {
+    Plan {
+        capture: capture_options(settings),
+        pcap: settings.pcap.enabled.then(|| pcap_options(settings)),
+        analysis: analysis(settings),
+        records: records::Options { logs: settings.logs.enabled.then(|| log_options(settings)), profile: profile(settings), deliver: None },
+        files: files::Options { folder: settings.files.folder.clone(), floor_bytes: megabytes(settings.disk.floor_megabytes) },
+        finished: Box::new(drop),
+        policy: policy(settings, path),
+        reload: Box::new(|| {}),
+        probes: Vec::new(),
+        services: Vec::new(),
+    }
+}
+
+fn capture_options(settings: &Settings) -> capture::Options {
+    let of = &settings.capture;
+    let wanted = |name: &String| Wanted { name: name.clone(), filter: of.filter.clone() };
+    capture::Options {
+        interfaces: of.interfaces.iter().map(wanted).collect(),
+        workers: workers(of.workers),
+        ring_bytes: u32::try_from(megabytes(of.ring_megabytes.into())).unwrap_or(u32::MAX),
+        snap: of.snaplen,
+        mode: match of.mode {
+            CaptureMode::Auto => Mode::Auto,
+            CaptureMode::Xdp => Mode::Xdp,
+            CaptureMode::AfPacket => Mode::AfPacket,
+        },
+        shunting: false,
+    }
+}
+
+/// 0: one a core, but for one core that writes and delivers.
+fn workers(wanted: u32) -> usize {
+    match wanted {
+        0 => std::thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1).max(1)),
+        wanted => wanted as usize,
+    }
+}
+
+fn pcap_options(settings: &Settings) -> pcap::Options {
+    let of = &settings.pcap;
+    pcap::Options {
+        folder: of.folder.clone(),
+        interfaces: settings.capture.interfaces.clone(),
+        rotate_bytes: megabytes(of.rotate_megabytes),
+        rotate_age: Duration::from_secs(of.rotate_minutes.saturating_mul(60)),
+        lz4: of.compression == Compression::Lz4,
+        budget_bytes: megabytes(if of.budget_megabytes == 0 { settings.disk.budget_megabytes } else { of.budget_megabytes }),
+        floor_bytes: megabytes(settings.disk.floor_megabytes),
+        snap: settings.capture.snaplen,
+    }
+}
+
+fn analysis(settings: &Settings) -> analyze::Options {
+    let standard = analyze::Options::default();
+    let local = settings.analysis.local_networks.iter();
+    analyze::Options {
+        profile: profile(settings),
+        // Unguessable: the flow tables are keyed by it.
+        seed: settings.analysis.seed.unwrap_or_else(|| RandomState::new().hash_one("tenrec")),
+        checksums: settings.analysis.checksums,
+        local: match settings.analysis.local_networks.is_empty() {
+            true => standard.local,
+            false => local.map(|network| analyze::Network::new(network.address(), network.prefix())).collect(),
+        },
+        carve_bytes: settings.files.max_bytes,
+        carve: match settings.files.carving {
+            CarvingMode::None => analyze::Carve::None,
+            CarvingMode::Known => analyze::Carve::Known,
+            CarvingMode::Mapped => analyze::Carve::Mapped,
+            CarvingMode::All => analyze::Carve::All,
+            CarvingMode::Interesting => analyze::Carve::Interesting,
+            CarvingMode::NotCommonText => analyze::Carve::NotCommonText,
+        },
+        ..analyze::Options::default()
+    }
+}
+
+fn profile(settings: &Settings) -> Profile {
+    match settings.analysis.profile {
+        settings::Profile::Stock => Profile::Stock,
+        settings::Profile::Malcolm => Profile::Malcolm,
+    }
+}
+
+fn log_options(settings: &Settings) -> log_files::Options {
+    let of = &settings.logs;
+    log_files::Options {
+        folder: of.folder.clone(),
+        format: match settings.analysis.zeek {
+            ZeekFormat::Json => Format::Json,
+            ZeekFormat::Tsv => Format::Tsv,
+        },
+        profile: profile(settings),
+        node: settings.node.name.clone(),
+        rotate: Duration::from_secs(of.rotate_minutes.saturating_mul(60)),
+        budget_bytes: megabytes(of.budget_megabytes),
+        // Captures give way at the floor; logs only when that was not enough.
+        floor_bytes: megabytes(settings.disk.floor_megabytes) / 2,
+    }
+}
+
+fn policy(settings: &Settings, path: &Path) -> Policy {
+    let forward = &settings.forward;
+    let certificates = [&forward.ca, &forward.certificate, &forward.key];
+    let mut read: Vec<PathBuf> = certificates.into_iter().flatten().cloned().collect();
+    read.push(path.to_owned());
+    let mut write = Vec::new();
+    write.extend(settings.control.socket.parent().map(Path::to_owned));
+    let mut ports: Vec<u16> = Vec::new();
+    if forward.enabled {
+        write.push(settings.spool.folder.clone());
+        ports.extend(forward.hosts.iter().map(|host| host.port()));
+        // Names are asked for over TCP where an answer is long.
+        ports.push(53);
+    }
+    Policy { read, write, connect: Some(ports) }
+}
+
+/// Reads the settings again and says what would change. Nothing that is in force is changed: what these settings govern
+/// was opened with privileges that are given up.
+fn reloader(settings: &Settings, path: &Path) -> Arc<dyn Fn() -> Response + Send + Sync> {
+    let (before, path) = (settings.clone(), path.to_owned());
+    Arc::new(move || match Settings::load(&path) {
+        Ok(now) => Response::Reloaded { applied: Vec::new(), restart: changed(&before, &now) },
+        Err(error) => Response::Error { message: error.to_string() },
+    })
+}
+
+/// Keys, `section.key`, of which the values differ.
+fn changed(before: &Settings, now: &Settings) -> Vec<String> {
+    let table = |settings: &Settings| serde_json::to_value(&**settings).unwrap_or_default();
+    let (before, now) = (table(before), table(now));
+    let mut keys = Vec::new();
+    for (section, values) in now.as_object().into_iter().flatten() {
+        for (key, value) in values.as_object().into_iter().flatten() {
+            if before.get(section).and_then(|values| values.get(key)) != Some(value) {
+                keys.push(format!("{section}.{key}"));
+            }
+        }
+    }
+    keys
+}
+
+const fn megabytes(megabytes: u64) -> u64 {
+    megabytes.saturating_mul(1 << 20)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Settings {
+        Settings::parse(text, Path::new("tenrec.toml"), |_| None).unwrap()
+    }
+
+    #[test]
+    fn a_settings_file_becomes_a_plan() {
+        let settings = parse(
+            "capture = { interfaces = ['eth1', 'eth2'], filter = 'tcp', ring_megabytes = 128, workers = 3 }\npcap = { compression = 'lz4', rotate_minutes = 5 }\n",
+        );
+        let plan = plan(&settings, Path::new("tenrec.toml"));
+        assert_eq!((plan.capture.workers, plan.capture.ring_bytes, plan.capture.interfaces.len()), (3, 128 << 20, 2));
+        assert_eq!(plan.capture.interfaces[1].filter, "tcp");
+        let pcap = plan.pcap.unwrap();
+        assert!(pcap.lz4 && pcap.rotate_age == Duration::from_secs(300) && pcap.rotate_bytes == 4096 << 20);
+        assert_eq!(plan.policy.connect, Some(Vec::new()), "without forwarding nothing is connected to");
+    }
+
+    #[test]
+    fn a_reload_names_the_keys_that_changed() {
+        let before = parse("capture = { interfaces = ['eth1'] }\n");
+        let now = parse("capture = { interfaces = ['eth1'], filter = 'udp' }\nlogs = { rotate_minutes = 5 }\n");
+        assert_eq!(changed(&before, &now), ["capture.filter", "logs.rotate_minutes"]);
+        assert_eq!(changed(&before, &before), [""; 0]);
+    }
+}

@@ -1,0 +1,302 @@
+//! The daemon as an operator runs it: from the wire to files, and back to an untouched machine.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test that fails may panic")]
+
+mod wire;
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::mpsc::{self, Receiver},
+    thread,
+    time::{Duration, Instant},
+};
+
+use settings::control::{Client, Request, Response, Status};
+use wire::{Wire, ethernet};
+
+const TENREC: &str = env!("CARGO_BIN_EXE_tenrec");
+
+/// A daemon that captures from `near`, with everything in a folder of its own.
+struct Daemon {
+    child: Child,
+    folder: tempfile::TempDir,
+    lines: Receiver<String>,
+    told: Vec<String>,
+}
+
+impl Daemon {
+    fn start(more: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = settings(folder.path(), more);
+        let mut child = Command::new(TENREC).args(["run", "--settings"]).arg(settings).stderr(Stdio::piped()).spawn().unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let (sender, lines) = mpsc::channel();
+        thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        Self { child, folder, lines, told: Vec::new() }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Waits for a line of the log.
+    fn wait_for_line(&mut self, part: &str) -> String {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) => {
+                    self.told.push(line.clone());
+                    if line.contains(part) {
+                        return line;
+                    }
+                }
+                Err(_) => panic!("no line with {part:?}, but {:#?}", self.told),
+            }
+        }
+    }
+
+    fn status(&self) -> Status {
+        Client::connect(&self.path("run/control.sock")).unwrap().status().unwrap()
+    }
+
+    /// Waits until so many packets are analysed.
+    fn wait_for_packets(&self, packets: u64) -> Status {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            let status = self.status();
+            if status.packets_analysed >= packets && status.interfaces[0].received >= packets {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "{packets} packets were not analysed: {status:?}");
+            thread::yield_now();
+        }
+    }
+
+    fn signal(&self, signal: &str) {
+        Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
+    }
+
+    fn end(&mut self) -> ExitStatus {
+        self.signal("-TERM");
+        self.wait()
+    }
+
+    fn wait(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                self.told.extend(self.lines.iter());
+                return status;
+            }
+            assert!(Instant::now() < deadline, "the daemon does not end");
+            thread::yield_now();
+        }
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn settings(folder: &Path, more: &str) -> PathBuf {
+    let path = folder.join("tenrec.toml");
+    let at = folder.display();
+    let text = format!(
+        "capture.interfaces = ['near']\ncapture.workers = 1\ncapture.ring_megabytes = 4\n\
+         pcap.folder = '{at}/pcap'\nlogs.folder = '{at}/logs'\nfiles = {{ folder = '{at}/files', carving = 'all' }}\n\
+         control.socket = '{at}/run/control.sock'\nanalysis = {{ seed = 7, checksums = false }}\ndisk.floor_megabytes = 16\n{more}"
+    );
+    fs::write(&path, text).unwrap();
+    path
+}
+
+/// Frames of one HTTP exchange, both directions, without checksums.
+fn exchange(port: u16) -> Vec<Vec<u8>> {
+    let request = b"GET /hello HTTP/1.1\r\nHost: server\r\nUser-Agent: test\r\n\r\n".as_slice();
+    let body = "hello ".repeat(100);
+    let response = format!("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    let (a, b) = (request.len() as u32, response.len() as u32);
+    const SYN: u8 = 2;
+    const ACK: u8 = 16;
+    const PUSH: u8 = 24;
+    const FIN: u8 = 17;
+    vec![
+        segment(true, port, 100, 0, SYN, b""),
+        segment(false, port, 500, 101, SYN | ACK, b""),
+        segment(true, port, 101, 501, ACK, b""),
+        segment(true, port, 101, 501, PUSH, request),
+        segment(false, port, 501, 101 + a, PUSH, response.as_bytes()),
+        segment(true, port, 101 + a, 501 + b, ACK, b""),
+        segment(false, port, 501 + b, 101 + a, FIN, b""),
+        segment(true, port, 101 + a, 502 + b, FIN, b""),
+        segment(false, port, 502 + b, 102 + a, ACK, b""),
+    ]
+}
+
+fn segment(from_client: bool, port: u16, sequence: u32, acknowledged: u32, flags: u8, payload: &[u8]) -> Vec<u8> {
+    let (client, server) = (([10, 0, 0, 1], port), ([10, 0, 0, 2], 80));
+    let (from, to) = if from_client { (client, server) } else { (server, client) };
+    let mut packet = vec![0x45, 0];
+    packet.extend((40 + payload.len() as u16).to_be_bytes());
+    packet.extend([0, 0, 0, 0, 64, 6, 0, 0]);
+    packet.extend(from.0);
+    packet.extend(to.0);
+    packet.extend(from.1.to_be_bytes());
+    packet.extend(to.1.to_be_bytes());
+    packet.extend(sequence.to_be_bytes());
+    packet.extend(acknowledged.to_be_bytes());
+    packet.extend([0x50, flags, 4, 0, 0, 0, 0, 0]);
+    packet.extend(payload);
+    ethernet(&[], 0x0800, &packet, 60)
+}
+
+/// The lines of every log in a folder, sorted: flows that end together may end in any order.
+fn logs(folder: &Path) -> Vec<(String, Vec<String>)> {
+    let mut logs = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "log") {
+            let mut lines: Vec<_> = fs::read_to_string(&path).unwrap().lines().map(str::to_owned).collect();
+            lines.sort();
+            logs.push((path.file_name().unwrap().to_str().unwrap().to_owned(), lines));
+        }
+    }
+    logs.sort();
+    logs
+}
+
+fn offload(name: &str) -> bool {
+    let output = Command::new("ethtool").args(["-k", "near"]).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().lines().any(|line| line == format!("{name}: on"))
+}
+
+#[test]
+fn live_and_from_its_own_captures_the_same_rows_come_out() {
+    for compression in ["none", "lz4"] {
+        let Some(wire) = Wire::lay("live_and_from_its_own_captures_the_same_rows_come_out") else { return };
+        let mut daemon = Daemon::start(&format!("pcap.compression = '{compression}'\n"));
+        daemon.wait_for_line("ready");
+        let frames: Vec<_> = (0..50).flat_map(|n| exchange(40_000 + n)).collect();
+        for frame in &frames {
+            wire.send(frame);
+        }
+        let status = daemon.wait_for_packets(frames.len() as u64);
+        let near = &status.interfaces[0];
+        assert_eq!(near.received, near.captured + near.filtered + near.shunted + near.too_big + near.ring_full);
+        assert_eq!(near.captured, frames.len() as u64);
+        daemon.wait_for_line("first frame of queue 0");
+        assert!(daemon.end().success(), "{:#?}", daemon.told);
+
+        let live = logs(&daemon.path("logs"));
+        assert!(live.iter().any(|(log, lines)| log == "conn.log" && lines.len() == 50), "{live:?}");
+        assert!(live.iter().any(|(log, lines)| log == "http.log" && lines.len() == 50), "{live:?}");
+        let captures: Vec<_> = fs::read_dir(daemon.path("pcap")).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let read = Command::new(TENREC)
+            .args(["read", "--zeek", "json", "--profile", "malcolm", "--carve", "all", "--no-checksums", "--seed", "7", "--out"])
+            .arg(daemon.path("again"))
+            .args(&captures)
+            .status()
+            .unwrap();
+        assert!(read.success());
+        assert_eq!(live, logs(&daemon.path("again")), "{compression}");
+    }
+}
+
+#[test]
+fn the_status_shows_the_invariant_and_the_last_connections_and_files() {
+    let Some(wire) = Wire::lay("the_status_shows_the_invariant_and_the_last_connections_and_files") else { return };
+    let mut daemon = Daemon::start("capture.filter = 'not port 41000'\n");
+    daemon.wait_for_line("ready");
+    let frames: Vec<_> = exchange(40_000).into_iter().chain(exchange(41_000)).collect();
+    for frame in &frames {
+        wire.send(frame);
+    }
+    daemon.wait_for_packets(9);
+    let output = Command::new(TENREC).args(["status", "--settings"]).arg(daemon.path("tenrec.toml")).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("received 18 = captured 9 + filtered 9 + shunted 0 + too_big 0 + ring_full 0"), "{text}");
+    // A flow that has ended is logged when Zeek would: five seconds after its end.
+    let mut client = Client::connect(&daemon.path("run/control.sock")).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let Response::Connections { connections } = client.ask(&Request::Connections { limit: 10 }).unwrap() else { panic!() };
+        if let [connection] = connections.as_slice() {
+            assert_eq!((connection.destination_port, connection.state.as_str()), (80, "SF"));
+            break;
+        }
+        assert!(Instant::now() < deadline, "{connections:?}");
+        thread::yield_now();
+    }
+    let Response::Files { files } = client.ask(&Request::Files { limit: 10 }).unwrap() else { panic!() };
+    assert_eq!((files.len(), files[0].size), (1, 600), "{files:?}");
+}
+
+#[test]
+fn interfaces_are_put_back_even_if_the_daemon_is_killed() {
+    let Some(_wire) = Wire::lay("interfaces_are_put_back_even_if_the_daemon_is_killed") else { return };
+    for signal in ["-TERM", "-KILL"] {
+        Command::new("ethtool").args(["-K", "near", "gro", "on"]).status().unwrap();
+        let mut daemon = Daemon::start("");
+        daemon.wait_for_line("ready");
+        assert!(!offload("generic-receive-offload"));
+        daemon.signal(signal);
+        daemon.wait();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !offload("generic-receive-offload") || !offload("generic-segmentation-offload") {
+            assert!(Instant::now() < deadline, "offloads are not back after {signal}");
+            thread::yield_now();
+        }
+    }
+}
+
+#[test]
+fn what_is_wrong_is_said_with_what_to_do() {
+    let Some(_wire) = Wire::lay("what_is_wrong_is_said_with_what_to_do") else { return };
+    let run = |more: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = settings(folder.path(), more);
+        let output = Command::new(TENREC).args(["run", "--settings"]).arg(path).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, text) = run("logs.fodler = 'x'\n");
+    assert!(code == Some(2) && text.contains("fodler") && text.contains("folder"), "{code:?} {text}");
+    let (code, text) = run("capture.filter = 'tcp prot 80'\n");
+    assert!(code == Some(1) && text.contains("tcp prot 80") && text.contains("pcap-filter"), "{code:?} {text}");
+    let missing = |name: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = settings(folder.path(), "");
+        let output = Command::new(TENREC).args(["run", "--settings"]).arg(path).env("PCAP_IFACE", name).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, text) = missing("eth77");
+    assert!(code == Some(1) && text.contains("eth77") && text.contains("near"), "{code:?} {text}");
+}
+
+#[test]
+fn an_interface_that_goes_away_is_told_and_without_any_the_daemon_ends() {
+    let Some(_wire) = Wire::lay("an_interface_that_goes_away_is_told_and_without_any_the_daemon_ends") else { return };
+    let mut daemon = Daemon::start("");
+    daemon.wait_for_line("ready");
+    wire::ip(&["link", "del", "near"]);
+    daemon.wait_for_line("the interface is gone");
+    assert_eq!(daemon.wait().code(), Some(1));
+    assert!(daemon.told.iter().any(|line| line.contains("no interface is left")), "{:#?}", daemon.told);
+}
+
+#[test]
+fn privileges_are_gone_and_the_kernel_says_so() {
+    let Some(_wire) = Wire::lay("privileges_are_gone_and_the_kernel_says_so") else { return };
+    let mut daemon = Daemon::start("");
+    daemon.wait_for_line("ready");
+    for task in fs::read_dir(format!("/proc/{}/task", daemon.child.id())).unwrap() {
+        let text = fs::read_to_string(task.unwrap().path().join("status")).unwrap();
+        for line in ["CapEff:\t0000000000000000", "CapPrm:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2"] {
+            assert!(text.lines().any(|found| found == line), "{line} is not in {text}");
+        }
+    }
+}

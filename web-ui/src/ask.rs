@@ -1,0 +1,37 @@
+//! Asking the daemon without blocking the runtime.
+
+use std::path::Path;
+
+use settings::control::{Client, ClientError, Connection, File, Request, Response, Status};
+
+/// Asks for the status.
+pub(crate) async fn status(socket: &Path) -> Result<Status, ClientError> {
+    on_a_thread(socket, |client| client.status()).await
+}
+
+/// Asks for the last connections.
+pub(crate) async fn connections(socket: &Path, limit: usize) -> Result<Vec<Connection>, ClientError> {
+    on_a_thread(socket, move |client| match client.ask(&Request::Connections { limit })? {
+        Response::Connections { connections } => Ok(connections),
+        _ => Err(ClientError::Mismatch),
+    })
+    .await
+}
+
+/// Asks for the last files.
+pub(crate) async fn files(socket: &Path, limit: usize) -> Result<Vec<File>, ClientError> {
+    on_a_thread(socket, move |client| match client.ask(&Request::Files { limit })? {
+        Response::Files { files } => Ok(files),
+        _ => Err(ClientError::Mismatch),
+    })
+    .await
+}
+
+async fn on_a_thread<T: Send + 'static>(
+    socket: &Path,
+    ask: impl FnOnce(&mut Client) -> Result<T, ClientError> + Send + 'static,
+) -> Result<T, ClientError> {
+    let socket = socket.to_owned();
+    let answer = tokio::task::spawn_blocking(move || Client::connect(&socket).and_then(|mut client| ask(&mut client)));
+    answer.await.unwrap_or(Err(ClientError::Mismatch))
+}

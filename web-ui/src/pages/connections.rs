@@ -1,0 +1,80 @@
+//! The flows that ended last.
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use settings::control::Connection;
+
+use crate::{Shared, format};
+
+/// Rows of the table.
+const ROWS: usize = 200;
+
+#[derive(Template)]
+#[template(path = "connections.html")]
+struct Page {
+    rows: Vec<Row>,
+}
+
+struct Row {
+    time: String,
+    proto: String,
+    service: String,
+    orig: String,
+    resp: String,
+    state: String,
+    duration: String,
+    sent: String,
+    received: String,
+    uid: String,
+}
+
+/// The page.
+pub(crate) async fn page(State(shared): State<Shared>) -> Response {
+    match crate::ask::connections(&shared.socket, ROWS).await {
+        Ok(connections) => super::render(StatusCode::OK, &Page { rows: connections.into_iter().map(row).collect() }),
+        Err(error) => super::down(crate::history::explain(&error)),
+    }
+}
+
+fn row(c: Connection) -> Row {
+    let end = |addr: &str, port: u16| if addr.contains(':') { format!("[{addr}]:{port}") } else { format!("{addr}:{port}") };
+    Row {
+        time: format::time(c.time),
+        orig: end(&c.source, c.source_port),
+        resp: end(&c.destination, c.destination_port),
+        proto: c.protocol,
+        service: c.service,
+        state: c.state,
+        duration: if c.duration > 0.0 { format!("{:.3} s", c.duration) } else { "–".to_owned() },
+        sent: format::bytes(c.source_bytes),
+        received: format::bytes(c.destination_bytes),
+        uid: c.uid,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::StatusCode;
+    use settings::control::Connection;
+
+    use crate::pages::testing::{daemon, get};
+
+    #[tokio::test]
+    async fn a_connection_is_a_row_and_its_bytes_are_escaped() {
+        let connection = Connection {
+            source: "10.0.0.1".into(),
+            source_port: 1234,
+            destination: "fe80::1".into(),
+            destination_port: 80,
+            service: "<script>".into(),
+            ..Connection::default()
+        };
+        let (_folder, socket) = daemon(Default::default(), vec![connection], Vec::new());
+        let (status, _, body) = get(&socket, "/connections").await;
+        assert_eq!(status, StatusCode::OK);
+        assert!(body.contains("10.0.0.1:1234") && body.contains("[fe80::1]:80"));
+        assert!(!body.contains("<script>"), "what came from the network is escaped");
+    }
+}

@@ -1,0 +1,67 @@
+//! The files seen last, and what the scanners said of them.
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use settings::control::File;
+
+use crate::{Shared, format};
+
+/// Rows of the table.
+const ROWS: usize = 200;
+
+#[derive(Template)]
+#[template(path = "files.html")]
+struct Page {
+    rows: Vec<Row>,
+}
+
+struct Row {
+    time: String,
+    source: String,
+    name: String,
+    mime: String,
+    size: String,
+    sha256: String,
+    extracted: String,
+    verdict: String,
+    rules: String,
+}
+
+/// The page.
+pub(crate) async fn page(State(shared): State<Shared>) -> Response {
+    match crate::ask::files(&shared.socket, ROWS).await {
+        Ok(files) => super::render(StatusCode::OK, &Page { rows: files.into_iter().map(row).collect() }),
+        Err(error) => super::down(crate::history::explain(&error)),
+    }
+}
+
+fn row(f: File) -> Row {
+    Row {
+        time: format::time(f.time),
+        source: f.source,
+        name: f.name,
+        mime: f.mime,
+        size: format::bytes(f.size),
+        sha256: f.sha256,
+        extracted: f.extracted,
+        verdict: f.verdict,
+        rules: f.rules.join(", "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use settings::control::File;
+
+    use crate::pages::testing::{daemon, get};
+
+    #[tokio::test]
+    async fn a_match_stands_out_with_its_rules() {
+        let file = File { verdict: "matched".into(), rules: vec!["yara:Demo".into()], name: "x.exe".into(), ..File::default() };
+        let (_folder, socket) = daemon(Default::default(), Vec::new(), vec![file]);
+        let (_, _, body) = get(&socket, "/files").await;
+        assert!(body.contains("yara:Demo") && body.contains("class=\"verdict matched\""));
+    }
+}

@@ -1,0 +1,266 @@
+//! The status page: counters, losses by place, rates, and the state of everything; live where JavaScript runs.
+
+use std::convert::Infallible;
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream::{Stream, StreamExt as _};
+use settings::control::{Drops, Interface, Status};
+use tokio_stream::wrappers::WatchStream;
+
+use crate::history::Seen;
+use crate::{Shared, format};
+
+/// Width and height of the rate chart in its own units.
+const CHART: (f64, f64) = (600.0, 80.0);
+
+#[derive(Template)]
+#[template(path = "status.html")]
+struct Page {
+    body: Body,
+}
+
+#[derive(Template)]
+#[template(path = "status_body.html")]
+struct Body {
+    node: String,
+    version: String,
+    uptime: String,
+    tiles: Vec<Tile>,
+    chart: Option<Chart>,
+    interfaces: Vec<InterfaceRow>,
+    drops: Vec<Drop>,
+    logs: Vec<(String, String)>,
+    verdicts: Vec<Verdict>,
+    pcap: Vec<(&'static str, String)>,
+    delivery: Option<Vec<(&'static str, String)>>,
+    collector_class: &'static str,
+}
+
+struct Tile {
+    label: &'static str,
+    value: String,
+    note: String,
+    alarm: bool,
+}
+
+struct Chart {
+    points: String,
+    peak: String,
+    now: String,
+}
+
+struct InterfaceRow {
+    name: String,
+    mode: String,
+    received: String,
+    captured: String,
+    filtered: String,
+    shunted: String,
+    too_big: String,
+    ring_full: String,
+    balanced: bool,
+}
+
+struct Drop {
+    place: &'static str,
+    count: String,
+    unit: &'static str,
+    alarm: bool,
+}
+
+struct Verdict {
+    time: String,
+    file: String,
+    rules: String,
+}
+
+/// The page.
+pub(crate) async fn page(State(shared): State<Shared>) -> Response {
+    let seen = shared.watch.now().await;
+    match &seen.status {
+        Some(Ok(status)) => super::render(StatusCode::OK, &Page { body: body(status, &seen) }),
+        Some(Err(why)) => super::down(why.clone()),
+        None => super::down("the daemon was not asked yet".to_owned()),
+    }
+}
+
+/// The body of the page again, at every new answer of the daemon.
+pub(crate) async fn events(State(shared): State<Shared>) -> impl IntoResponse {
+    Sse::new(stream(&shared)).keep_alive(KeepAlive::default())
+}
+
+fn stream(shared: &Shared) -> impl Stream<Item = Result<Event, Infallible>> + use<> {
+    WatchStream::new(shared.watch.0.clone()).filter_map(|seen| async move {
+        match &seen.status {
+            Some(Ok(status)) => body(status, &seen).render().ok().map(|html| Ok(Event::default().event("status").data(html))),
+            Some(Err(why)) => Some(Ok(Event::default().event("down").data(why.replace('\n', " ")))),
+            None => None,
+        }
+    })
+}
+
+fn body(status: &Status, seen: &Seen) -> Body {
+    let (bits, packets) = seen.rates.back().copied().unwrap_or_default();
+    let lost = packets_lost(&status.drops);
+    let tile = |label, value, note: String| Tile { label, value, note, alarm: false };
+    Body {
+        node: status.node.clone(),
+        version: status.version.clone(),
+        uptime: format::span(status.uptime),
+        tiles: vec![
+            tile("traffic", format::bit_rate(bits), format!("{} packets/s", format::count(packets as u64))),
+            tile("packets analysed", format::count(status.packets_analysed), format::bytes(status.bytes_analysed)),
+            Tile { label: "packets lost", value: format::count(lost), note: share(lost, status.packets_analysed), alarm: lost > 0 },
+            tile("flows", format::count(status.flows.active), format!("{} since the start", format::count(status.flows.total))),
+            tile("log lines", format::count(status.logs.values().sum()), format!("in {} logs", status.logs.len())),
+            Tile {
+                label: "files",
+                value: format::count(status.files.seen),
+                note: format!(
+                    "{} carved, {} scanned, {} matched",
+                    format::count(status.files.carved),
+                    format::count(status.files.scanned),
+                    format::count(status.files.matched)
+                ),
+                alarm: status.files.matched > 0,
+            },
+        ],
+        chart: chart(seen),
+        interfaces: status.interfaces.iter().map(interface).collect(),
+        drops: status
+            .drops
+            .places()
+            .into_iter()
+            .map(|(place, unit, n)| Drop { place, count: format::count(n), unit, alarm: n > 0 })
+            .collect(),
+        logs: status.logs.iter().map(|(name, lines)| (name.clone(), format::count(*lines))).collect(),
+        verdicts: status
+            .verdicts
+            .iter()
+            .map(|v| Verdict { time: format::time(v.time), file: v.file.clone(), rules: v.rules.join(", ") })
+            .collect(),
+        pcap: pcap(status),
+        delivery: delivery(status),
+        collector_class: match status.collector.as_ref().map(|c| c.state.as_str()) {
+            Some("connected") => "good",
+            Some(_) => "bad",
+            None => "",
+        },
+    }
+}
+
+fn packets_lost(drops: &Drops) -> u64 {
+    drops.nic.saturating_add(drops.ring).saturating_add(drops.worker)
+}
+
+fn share(lost: u64, analysed: u64) -> String {
+    match analysed.saturating_add(lost) {
+        0 => "none seen yet".to_owned(),
+        all => format!("{:.3} % of all", lost as f64 / all as f64 * 100.0),
+    }
+}
+
+fn interface(i: &Interface) -> InterfaceRow {
+    let sum = [i.captured, i.filtered, i.shunted, i.too_big, i.ring_full].iter().fold(0u64, |sum, n| sum.saturating_add(*n));
+    InterfaceRow {
+        name: i.name.clone(),
+        mode: i.mode.clone(),
+        received: format::count(i.received),
+        captured: format::count(i.captured),
+        filtered: format::count(i.filtered),
+        shunted: format::count(i.shunted),
+        too_big: format::count(i.too_big),
+        ring_full: format::count(i.ring_full),
+        balanced: sum == i.received,
+    }
+}
+
+fn pcap(status: &Status) -> Vec<(&'static str, String)> {
+    let p = &status.pcap;
+    if p.file.is_empty() && p.files == 0 {
+        return vec![("state", "off".to_owned())];
+    }
+    vec![
+        ("writing", p.file.clone()),
+        ("in this file", format::bytes(p.bytes)),
+        ("files kept", format::count(p.files)),
+        ("on disk", format::bytes(p.total_bytes)),
+        ("deleted for room", format::count(p.deleted)),
+    ]
+}
+
+fn delivery(status: &Status) -> Option<Vec<(&'static str, String)>> {
+    let collector = status.collector.as_ref()?;
+    let spool = status.spool.unwrap_or_default();
+    let mut rows = vec![("collector", collector.address.clone()), ("state", collector.state.clone())];
+    if !collector.last_error.is_empty() {
+        rows.push(("last error", collector.last_error.clone()));
+    }
+    rows.extend([
+        ("records waiting", format::count(spool.records)),
+        ("spool on disk", format::bytes(spool.bytes)),
+        ("acknowledged", format::count(spool.acknowledged)),
+        ("lost", format::count(spool.lost)),
+    ]);
+    Some(rows)
+}
+
+/// The bit rates of the last minutes as points of a polyline.
+fn chart(seen: &Seen) -> Option<Chart> {
+    let (width, height) = CHART;
+    if seen.rates.len() < 2 {
+        return None;
+    }
+    let peak = seen.rates.iter().map(|(bits, _)| *bits).fold(1.0, f64::max);
+    let step = width / (seen.rates.len() - 1) as f64;
+    let points: Vec<String> = seen
+        .rates
+        .iter()
+        .enumerate()
+        .map(|(place, (bits, _))| format!("{:.1},{:.1}", place as f64 * step, height - bits / peak * (height - 4.0)))
+        .collect();
+    let now = seen.rates.back().map_or(0.0, |(bits, _)| *bits);
+    Some(Chart { points: points.join(" "), peak: format::bit_rate(peak), now: format::bit_rate(now) })
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::StatusCode;
+    use settings::control::{CollectorState, Interface, Status};
+
+    use crate::pages::testing::{daemon, get};
+
+    fn status() -> Status {
+        Status {
+            node: "sensor-7".into(),
+            packets_analysed: 12345,
+            interfaces: vec![Interface { name: "eth9".into(), received: 10, captured: 9, ring_full: 1, ..Interface::default() }],
+            logs: [("conn".to_owned(), 42)].into(),
+            collector: Some(CollectorState { state: "waiting".into(), last_error: "connection refused".into(), ..Default::default() }),
+            ..Status::default()
+        }
+    }
+
+    #[tokio::test]
+    async fn the_page_shows_counters_and_works_without_script() {
+        let (_folder, socket) = daemon(status(), Vec::new(), Vec::new());
+        let (code, policy, body) = get(&socket, "/").await;
+        assert_eq!(code, StatusCode::OK);
+        assert!(policy.starts_with("default-src 'none'"));
+        for text in ["sensor-7", "12\u{202f}345", "eth9", "connection refused", "conn", "<noscript>"] {
+            assert!(body.contains(text), "{text} is on the page");
+        }
+        assert!(!body.contains("style=\"") && !body.contains("onclick"), "nothing inline that the policy would forbid");
+    }
+
+    #[tokio::test]
+    async fn without_a_daemon_the_page_says_what_to_do() {
+        let (code, _, body) = get(std::path::Path::new("/nonexistent/control.sock"), "/").await;
+        assert_eq!(code, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(body.contains("systemctl status tenrec"), "{body}");
+    }
+}
