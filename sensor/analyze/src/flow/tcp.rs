@@ -113,6 +113,8 @@ pub(crate) struct Outcome {
     pub(crate) lively: bool,
     /// Originator and responder were mistaken for each other.
     pub(crate) flip: bool,
+    /// A window scale that RFC 7323 §2.3 does not allow.
+    pub(crate) bad_scale: Option<u8>,
 }
 
 impl Segment {
@@ -336,7 +338,8 @@ impl Tcp {
             if segment.len > 0 {
                 weird("SYN_with_data");
             }
-            start_window(own, peer, segment, weird);
+            start_window(own, peer, segment);
+            out.bad_scale = segment.scale.filter(|scale| *scale > 14);
         }
         if segment.fin {
             own.fins = own.fins.saturating_add(1);
@@ -657,7 +660,7 @@ fn window(own: &mut Side, peer: &Side, from: Direction, s: &Segment, history: &m
     }
 }
 
-fn start_window(own: &mut Side, peer: &mut Side, s: &Segment, weird: &mut dyn FnMut(&'static str)) {
+fn start_window(own: &mut Side, peer: &mut Side, s: &Segment) {
     match s.scale {
         None => {
             own.window_scale = 0;
@@ -667,9 +670,6 @@ fn start_window(own: &mut Side, peer: &mut Side, s: &Segment, weird: &mut dyn Fn
         }
         Some(scale) => {
             // RFC 7323 §2.3: a shift count above 14 is taken as 14.
-            if scale > 14 {
-                weird("TCP_scale_range");
-            }
             own.window_scale = scale.min(14);
             own.window_seq = s.seq;
             own.window_ack_seq = s.ack_seq;

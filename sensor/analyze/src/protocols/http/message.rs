@@ -653,5 +653,6 @@ impl mime::Sink for PartSink<'_, '_, '_, '_> {
     fn too_deep(&mut self) {
         let limit = mime::MAX_DEPTH.to_string();
         self.out.weird_detail("exceeded_mime_max_depth", Some(limit.as_bytes()), Some("HTTP"));
+        self.out.limit_exceeded();
     }
 }
