@@ -11,6 +11,7 @@
 
 pub mod control;
 pub mod delivery;
+pub mod file_budget;
 pub mod files;
 pub mod log_files;
 pub mod plan;

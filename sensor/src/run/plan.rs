@@ -54,7 +54,11 @@ pub fn plan(settings: &Settings, path: &Path) -> Plan {
             format: format(settings),
             deliver: None,
         },
-        files: files::Options { folder: settings.files.folder.clone(), floor_bytes: megabytes(settings.disk.floor_megabytes) },
+        files: files::Options {
+            folder: settings.files.folder.clone(),
+            floor_bytes: megabytes(settings.disk.floor_megabytes),
+            budget_bytes: megabytes(settings.files.budget_megabytes),
+        },
         finished: Box::new(drop),
         policy: policy(settings, path),
         reload: Box::new(|| {}),
