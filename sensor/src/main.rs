@@ -12,6 +12,9 @@ use analyze::{Carve, Options};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use tenrec::read::{self, Job};
 
+/// Rules left out that are told one by one.
+const MOST_REFUSED: usize = 20;
+
 #[derive(Parser)]
 #[command(
     name = "tenrec",
@@ -159,6 +162,7 @@ fn run_read(args: &Read) -> ExitCode {
             Form::Tsv => Format::Tsv,
             Form::Json => Format::Json,
         },
+        rules: args.rules.clone(),
         options: Options {
             profile: match args.profile {
                 Columns::Stock => Profile::Stock,
@@ -187,6 +191,12 @@ fn run_read(args: &Read) -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    if !args.rules.is_empty() {
+        for broken in report.refused.iter().take(MOST_REFUSED) {
+            eprintln!("tenrec: {broken}");
+        }
+        eprintln!("tenrec: {} rules at work, {} left out", report.rules, report.refused.len());
+    }
     for failure in &report.failed {
         eprintln!("tenrec: {failure}");
     }
