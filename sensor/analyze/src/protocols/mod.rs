@@ -12,6 +12,7 @@ pub mod ssh;
 #[cfg(test)]
 mod testing;
 pub mod tls;
+pub mod websocket;
 pub mod x509;
 
 use crate::Protocol;
@@ -34,6 +35,5 @@ pub static PROTOCOLS: &[&Protocol] = &[
 
 /// What an HTTP connection becomes after `101 Switching Protocols`, by the token of its `Upgrade` field.
 pub(crate) fn upgrade(token: &[u8]) -> Option<&'static Protocol> {
-    let _ = token;
-    None
+    (token == b"websocket").then_some(&websocket::WEBSOCKET)
 }

@@ -114,6 +114,9 @@ impl Sensor {
         if !tcp.is_closed() {
             flow.last = at;
         }
+        if let Some(scale) = outcome.bad_scale {
+            sink.weird(at, Some(&id), "TCP_scale_range", Some(scale.to_string().as_bytes()), Some("TCP"));
+        }
         if outcome.flip {
             flow.flip();
         }
@@ -243,8 +246,12 @@ fn gap(flow: &mut Flow, sink: &mut Sink, at: Time, of: Direction, len: u64) {
 
 fn deliver(flow: &mut Flow, sink: &mut Sink, at: Time, from: Direction, data: &[u8]) {
     if flow.app.is_interested() && !data.is_empty() {
+        let was_limited = flow.notes.is_limited;
         let (app, mut scene) = split(flow, at, sink);
         app.stream(&mut scene, from, data);
+        if flow.notes.is_limited && !was_limited {
+            flow.history.push(b'X');
+        }
     }
 }
 

@@ -32,6 +32,15 @@ impl Files {
     }
 }
 
+/// Fields by which WebSocket is agreed on (RFC 6455 §4).
+#[derive(Clone, Debug, Default)]
+pub(super) struct Offer {
+    pub(super) subprotocol: Option<Vec<u8>>,
+    pub(super) client_protocols: Vec<Vec<u8>>,
+    pub(super) server_extensions: Vec<Vec<u8>>,
+    pub(super) client_extensions: Vec<Vec<u8>>,
+}
+
 /// A line of `http.log`: a request and its response.
 #[derive(Clone, Debug)]
 pub struct HttpRecord {
@@ -81,6 +90,8 @@ pub struct HttpRecord {
     pub server_header_names: Vec<Vec<u8>>,
     /// Whether a part of the resource was asked for.
     pub(super) is_range: bool,
+    /// What both sides said of WebSocket.
+    pub(super) websocket: Offer,
     /// Name of the entity at hand.
     pub(super) filename: Option<Vec<u8>>,
 }
@@ -156,6 +167,7 @@ impl HttpRecord {
             client_header_names: Vec::new(),
             server_header_names: Vec::new(),
             is_range: false,
+            websocket: Offer::default(),
             filename: None,
         }
     }
