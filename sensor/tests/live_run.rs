@@ -28,7 +28,10 @@ struct Daemon {
 
 impl Daemon {
     fn start(more: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::start_in(tempfile::tempdir().unwrap(), more)
+    }
+
+    fn start_in(folder: tempfile::TempDir, more: &str) -> Self {
         let settings = settings(folder.path(), more);
         let mut child = Command::new(TENREC).args(["run", "--settings"]).arg(settings).stderr(Stdio::piped()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
@@ -109,7 +112,7 @@ fn settings(folder: &Path, more: &str) -> PathBuf {
     let text = format!(
         "capture.interfaces = ['near']\ncapture.workers = 1\ncapture.ring_megabytes = 4\n\
          pcap.folder = '{at}/pcap'\nlogs.folder = '{at}/logs'\nfiles = {{ folder = '{at}/files', carving = 'all' }}\n\
-         control.socket = '{at}/run/control.sock'\nanalysis = {{ seed = 7, checksums = false }}\ndisk.floor_megabytes = 16\n{more}"
+         control.socket = '{at}/run/control.sock'\nanalysis = {{ seed = 7, checksums = false }}\ndisk.floor_megabytes = 1\n{more}"
     );
     fs::write(&path, text).unwrap();
     path
@@ -342,6 +345,62 @@ fn what_is_wrong_is_said_with_what_to_do() {
     };
     let (code, text) = missing("eth77");
     assert!(code == Some(1) && text.contains("eth77") && text.contains("near"), "{code:?} {text}");
+}
+
+#[test]
+fn a_full_disk_is_told_once_and_costs_what_it_must_and_nothing_else() {
+    let Some(wire) = Wire::lay("a_full_disk_is_told_once_and_costs_what_it_must_and_nothing_else") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let mounted = Mounted::small(folder.path(), "6m");
+    let mut daemon = Daemon::start_in(folder, "");
+    daemon.wait_for_line("ready");
+    // Others fill the disk to the last byte.
+    let foreign = daemon.path("foreign");
+    let mut file = fs::File::create(&foreign).unwrap();
+    while std::io::Write::write_all(&mut file, &[0; 4096]).is_ok() {}
+    drop(file);
+    let mut sent = 0;
+    let mut send = |ports: std::ops::Range<u16>| {
+        for frame in ports.flat_map(exchange) {
+            wire.send(&frame);
+            sent += 1;
+        }
+        sent
+    };
+    let packets = send(40_000..40_400);
+    daemon.wait_for_packets(packets);
+    daemon.wait_for_line("captures cannot be written");
+    daemon.wait_for_line("the disk is filled to its floor");
+    let status = daemon.status();
+    assert_eq!((status.interfaces[0].captured, status.drops.ring), (packets, 0), "capture goes on");
+    assert!(status.drops.pcap > 0);
+    // There is room again: writing goes on by itself.
+    fs::remove_file(&foreign).unwrap();
+    let packets = send(41_000..41_400);
+    daemon.wait_for_packets(packets);
+    daemon.wait_for_line("captures are being written again");
+    assert!(daemon.end().success(), "{:#?}", daemon.told);
+    let told = |part: &str| daemon.told.iter().filter(|line| line.contains(part)).count();
+    assert_eq!(told("captures cannot be written"), 1, "{:#?}", daemon.told);
+    drop(daemon);
+    drop(mounted);
+}
+
+/// A small file system over a folder, taken away again when dropped.
+struct Mounted(PathBuf);
+
+impl Mounted {
+    fn small(folder: &Path, size: &str) -> Self {
+        let status = Command::new("mount").args(["-t", "tmpfs", "-o", &format!("size={size}"), "tenrec"]).arg(folder).status();
+        assert!(status.unwrap().success());
+        Self(folder.to_owned())
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").args(["--lazy"]).arg(&self.0).status();
+    }
 }
 
 #[test]
