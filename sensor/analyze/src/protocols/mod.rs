@@ -11,6 +11,10 @@ pub mod quic;
 pub mod redis;
 pub mod smtp;
 pub mod ssh;
+pub mod dnp3;
+pub mod ntp;
+pub mod syslog;
+pub mod dhcp;
 pub mod tls;
 pub mod x509;
 
@@ -30,6 +34,12 @@ pub static PROTOCOLS: &[&Protocol] = &[
     &ldap::LDAP_TCP,
     &ldap::LDAP_UDP,
     &quic::QUIC,
+    &dhcp::DHCP,
+    &syslog::SYSLOG_TCP,
+    &syslog::SYSLOG_UDP,
+    &ntp::NTP,
+    &dnp3::DNP3_UDP,
+    &dnp3::DNP3_TCP,
 ];
 
 /// What an HTTP connection becomes after `101 Switching Protocols`, by the token of its `Upgrade` field.
