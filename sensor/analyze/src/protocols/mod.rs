@@ -15,6 +15,7 @@ pub mod dnp3;
 pub mod ntp;
 pub mod syslog;
 pub mod dhcp;
+pub mod ftp;
 pub mod tls;
 pub mod x509;
 
@@ -34,6 +35,7 @@ pub static PROTOCOLS: &[&Protocol] = &[
     &ldap::LDAP_TCP,
     &ldap::LDAP_UDP,
     &quic::QUIC,
+    &ftp::FTP,
     &dhcp::DHCP,
     &syslog::SYSLOG_TCP,
     &syslog::SYSLOG_UDP,

@@ -49,14 +49,13 @@ impl<'a> Frame<'a> {
         let Some(header) = reader.take(HEADER) else {
             return if b"\x05\x64".starts_with(bytes.get(..2).unwrap_or(bytes)) { Read::NeedMore } else { Read::Bad(Oddity::Magic) };
         };
-        let (&[m0, m1, length, control, _, _, _, _], &[low, high]) = (header.first_chunk().unwrap_or(&[0; 8]), header.last_chunk().unwrap_or(&[0; 2]))
-        else {
+        let ([m0, m1, length, control, ..], Some(&sum)) = (header.first_chunk::<8>().copied().unwrap_or_default(), header.last_chunk()) else {
             return Read::NeedMore;
         };
         if [m0, m1] != [5, 0x64] {
             return Read::Bad(Oddity::Magic);
         }
-        if crc(header.get(..8).unwrap_or_default()) != [low, high] {
+        if crc(header.get(..8).unwrap_or_default()) != sum {
             return Read::Bad(Oddity::HeaderChecksum);
         }
         let Some(plain) = usize::from(length).checked_sub(COUNTED) else { return Read::Bad(Oddity::Length) };

@@ -5,6 +5,9 @@ use crate::{Interval, Reader, Time};
 /// Seconds from 1900, where NTP counts from, to 1970.
 const EPOCH: i64 = 2_208_988_800;
 
+/// What fractions of a second are counted in.
+const TWO_32: f64 = 4_294_967_296.0;
+
 /// Bytes of a message authentication code: key and MD5 or SHA-1 digest. What is longer is an extension.
 const MAX_MAC: usize = 24;
 
@@ -87,8 +90,12 @@ fn time(reader: &mut Reader<'_>) -> Option<Time> {
     if seconds == 0 && fraction == 0 {
         return Some(Time::default());
     }
-    let micros = (i64::from(fraction).saturating_mul(1_000_000).saturating_add(1 << 31)) >> 32;
-    Some(Time::from_micros(i64::from(seconds).saturating_sub(EPOCH).saturating_mul(1_000_000).saturating_add(micros)))
+    // Zeek keeps times as doubles, which have 22 bits for the fraction of a second of our days.
+    let whole = i64::from(seconds).saturating_sub(EPOCH);
+    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "loses what Zeek loses, and is in range")]
+    let fraction = ((whole as f64 + f64::from(fraction) / TWO_32 - whole as f64) * TWO_32) as i64;
+    let micros = fraction.saturating_mul(1_000_000).saturating_add(1 << 31) >> 32;
+    Some(Time::from_micros(whole.saturating_mul(1_000_000).saturating_add(micros)))
 }
 
 /// Counts extension fields (RFC 7822): type, length with both, value.
