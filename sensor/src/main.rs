@@ -39,6 +39,9 @@ enum Command {
     Check(Settings),
     /// Receive what sensors forward, for demonstrations and small sites
     Collector(collect::Collect),
+    /// Scan carved files; started by `run`
+    #[command(name = tenrec::run::scanning::COMMAND, hide = true)]
+    Scan(scan::Arguments),
     /// Put interfaces back when standard input ends; started by `run`
     #[command(name = tenrec::capture::keeper::COMMAND, hide = true)]
     KeepInterfaces,
@@ -147,6 +150,7 @@ fn main() -> ExitCode {
         Command::Check(args) => service::check(args.settings.as_deref()),
         Command::KeepInterfaces => service::keep_interfaces(),
         Command::Collector(args) => service::with_settings(args.settings.clone().as_deref(), |settings, _| collect::run(args, settings)),
+        Command::Scan(args) => scan::main(args),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "tenrec", &mut std::io::stdout());
             ExitCode::SUCCESS
