@@ -1,52 +1,62 @@
-//! The local web UI. A process and a user of its own: it knows the control socket and nothing else, so whoever takes it over
-//! can ask the daemon what anyone in its group can ask, and read no packet.
+//! The local web UI: pages over what the daemon answers on its control socket.
 //!
-//! Pages are HTML made here; they are complete without JavaScript, which only keeps them fresh. Nothing is stored in
-//! the browser, nothing is loaded from elsewhere, and the Content-Security-Policy holds both.
+//! Every page is rendered on the server and complete without JavaScript; the status page is renewed by server-sent
+//! events where there is some. Nothing here changes anything.
+//!
+//! Invariant: this crate knows the control socket and nothing else of the sensor (Cargo holds it).
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test that fails may panic"))]
 
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a failed test may panic"))]
-
-mod assets;
-mod daemon;
-mod events;
+mod ask;
 mod format;
-mod headers;
+mod history;
 mod pages;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::http::{HeaderName, HeaderValue, header};
 use axum::routing::get;
-use tokio::sync::{Semaphore, watch};
+use tokio::net::TcpListener;
+use tower_http::set_header::SetResponseHeaderLayer;
 
-pub use daemon::{Snapshot, watch_daemon};
+use self::history::Watch;
 
-/// Browsers that may keep an event stream open at the same time. More are told to reload by themselves.
-const MAX_STREAMS: usize = 32;
-
-/// What every handler has.
+/// What the pages share.
 #[derive(Clone)]
-pub(crate) struct App {
-    pub(crate) socket: Arc<PathBuf>,
-    pub(crate) snapshot: watch::Receiver<Snapshot>,
-    pub(crate) streams: Arc<Semaphore>,
+struct Shared {
+    socket: Arc<PathBuf>,
+    watch: Watch,
 }
 
-/// All routes, over the daemon's socket and what [`watch_daemon`] sees of it.
-pub fn router(socket: PathBuf, snapshot: watch::Receiver<Snapshot>) -> Router {
-    let app = App { socket: Arc::new(socket), snapshot, streams: Arc::new(Semaphore::new(MAX_STREAMS)) };
+/// Serves the pages until the process ends.
+///
+/// # Errors
+/// If the listener fails.
+pub async fn serve(listener: TcpListener, socket: PathBuf) -> std::io::Result<()> {
+    let watch = Watch::start(socket.clone());
+    axum::serve(listener, app(socket, watch)).await
+}
+
+fn app(socket: PathBuf, watch: Watch) -> Router {
+    let shared = Shared { socket: Arc::new(socket), watch };
+    let policy = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; form-action 'self'; \
+                  base-uri 'none'; frame-ancestors 'none'";
+    let set = |name: HeaderName, value: &'static str| SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value));
     Router::new()
         .route("/", get(pages::status::page))
+        .route("/events", get(pages::status::events))
         .route("/connections", get(pages::connections::page))
         .route("/files", get(pages::files::page))
-        .route("/events/{page}", get(events::stream))
-        .route("/healthz", get(pages::health))
-        .route("/static/{name}", get(assets::asset))
-        .fallback(pages::not_found)
-        .layer(axum::middleware::from_fn(headers::add))
-        .with_state(app)
+        .route("/healthz", get(pages::health::page))
+        .route("/static/style.css", get(pages::assets::style))
+        .route("/static/live.js", get(pages::assets::script))
+        .route("/static/icon.svg", get(pages::assets::icon))
+        .fallback(pages::missing::page)
+        .with_state(shared)
+        .layer(set(header::CONTENT_SECURITY_POLICY, policy))
+        .layer(set(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .layer(set(header::REFERRER_POLICY, "no-referrer"))
+        .layer(set(header::CACHE_CONTROL, "no-store"))
 }
-
-#[cfg(test)]
-mod tests;

@@ -2,59 +2,79 @@
 
 use askama::Template;
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::Response;
-use settings::control::{Connection, Request, Response as Answer};
+use settings::control::Connection;
 
-use super::{Page, ROWS, down, down_because, text};
-use crate::format::{bytes, clock, duration};
-use crate::{App, daemon};
+use crate::{Shared, format};
 
-pub(crate) async fn page(State(app): State<App>) -> Response {
-    Page::Connections.whole(&app).await
-}
-
-pub(crate) async fn live(app: &App) -> String {
-    match daemon::rows(&app.socket, Request::Connections { limit: ROWS }).await {
-        Ok(Answer::Connections { connections }) => text(&View { rows: connections.iter().map(row).collect() }),
-        Ok(_) => down("the daemon answered another question: is it of another version?"),
-        Err(error) => down_because(&error),
-    }
-}
+/// Rows of the table.
+const ROWS: usize = 200;
 
 #[derive(Template)]
 #[template(path = "connections.html")]
-struct View<'a> {
-    rows: Vec<Row<'a>>,
+struct Page {
+    rows: Vec<Row>,
 }
 
-struct Row<'a> {
+struct Row {
     time: String,
-    uid: &'a str,
-    source: String,
-    destination: String,
-    protocol: &'a str,
-    service: &'a str,
+    proto: String,
+    service: String,
+    orig: String,
+    resp: String,
+    state: String,
     duration: String,
     sent: String,
     received: String,
-    state: &'a str,
+    uid: String,
 }
 
-fn row(connection: &Connection) -> Row<'_> {
-    Row {
-        time: clock(connection.time),
-        uid: &connection.uid,
-        source: endpoint(&connection.source, connection.source_port),
-        destination: endpoint(&connection.destination, connection.destination_port),
-        protocol: &connection.protocol,
-        service: &connection.service,
-        duration: duration(connection.duration),
-        sent: bytes(connection.source_bytes),
-        received: bytes(connection.destination_bytes),
-        state: &connection.state,
+/// The page.
+pub(crate) async fn page(State(shared): State<Shared>) -> Response {
+    match crate::ask::connections(&shared.socket, ROWS).await {
+        Ok(connections) => super::render(StatusCode::OK, &Page { rows: connections.into_iter().map(row).collect() }),
+        Err(error) => super::down(crate::history::explain(&error)),
     }
 }
 
-fn endpoint(address: &str, port: u16) -> String {
-    if address.contains(':') { format!("[{address}]:{port}") } else { format!("{address}:{port}") }
+fn row(c: Connection) -> Row {
+    let end = |addr: &str, port: u16| if addr.contains(':') { format!("[{addr}]:{port}") } else { format!("{addr}:{port}") };
+    Row {
+        time: format::time(c.time),
+        orig: end(&c.source, c.source_port),
+        resp: end(&c.destination, c.destination_port),
+        proto: c.protocol,
+        service: c.service,
+        state: c.state,
+        duration: if c.duration > 0.0 { format!("{:.3} s", c.duration) } else { "–".to_owned() },
+        sent: format::bytes(c.source_bytes),
+        received: format::bytes(c.destination_bytes),
+        uid: c.uid,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::StatusCode;
+    use settings::control::Connection;
+
+    use crate::pages::testing::{daemon, get};
+
+    #[tokio::test]
+    async fn a_connection_is_a_row_and_its_bytes_are_escaped() {
+        let connection = Connection {
+            source: "10.0.0.1".into(),
+            source_port: 1234,
+            destination: "fe80::1".into(),
+            destination_port: 80,
+            service: "<script>".into(),
+            ..Connection::default()
+        };
+        let (_folder, socket) = daemon(Default::default(), vec![connection], Vec::new());
+        let (status, _, body) = get(&socket, "/connections").await;
+        assert_eq!(status, StatusCode::OK);
+        assert!(body.contains("10.0.0.1:1234") && body.contains("[fe80::1]:80"));
+        assert!(!body.contains("<script>"), "what came from the network is escaped");
+    }
 }

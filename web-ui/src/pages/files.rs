@@ -1,62 +1,67 @@
-//! The files seen last, with their verdicts.
+//! The files seen last, and what the scanners said of them.
 
 use askama::Template;
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::Response;
-use settings::control::{File, Request, Response as Answer};
+use settings::control::File;
 
-use super::{Page, ROWS, down, down_because, text};
-use crate::format::{bytes, clock};
-use crate::{App, daemon};
+use crate::{Shared, format};
 
-pub(crate) async fn page(State(app): State<App>) -> Response {
-    Page::Files.whole(&app).await
-}
-
-pub(crate) async fn live(app: &App) -> String {
-    match daemon::rows(&app.socket, Request::Files { limit: ROWS }).await {
-        Ok(Answer::Files { files }) => text(&View { rows: files.iter().map(row).collect() }),
-        Ok(_) => down("the daemon answered another question: is it of another version?"),
-        Err(error) => down_because(&error),
-    }
-}
+/// Rows of the table.
+const ROWS: usize = 200;
 
 #[derive(Template)]
 #[template(path = "files.html")]
-struct View<'a> {
-    rows: Vec<Row<'a>>,
+struct Page {
+    rows: Vec<Row>,
 }
 
-struct Row<'a> {
+struct Row {
     time: String,
-    name: &'a str,
-    source: &'a str,
-    mime: &'a str,
+    source: String,
+    name: String,
+    mime: String,
     size: String,
-    sha256: &'a str,
-    uid: &'a str,
-    verdict: &'a str,
-    class: &'static str,
-    rules: &'a [String],
+    sha256: String,
+    extracted: String,
+    verdict: String,
+    rules: String,
 }
 
-fn row(file: &File) -> Row<'_> {
-    let name = [&file.name, &file.extracted, &file.fuid].into_iter().find(|name| !name.is_empty());
+/// The page.
+pub(crate) async fn page(State(shared): State<Shared>) -> Response {
+    match crate::ask::files(&shared.socket, ROWS).await {
+        Ok(files) => super::render(StatusCode::OK, &Page { rows: files.into_iter().map(row).collect() }),
+        Err(error) => super::down(crate::history::explain(&error)),
+    }
+}
+
+fn row(f: File) -> Row {
     Row {
-        time: clock(file.time),
-        name: name.map_or("—", String::as_str),
-        source: &file.source,
-        mime: if file.mime.is_empty() { "unknown" } else { &file.mime },
-        size: bytes(file.size),
-        sha256: &file.sha256,
-        uid: &file.uid,
-        verdict: if file.verdict.is_empty() { "unscanned" } else { &file.verdict },
-        class: match file.verdict.as_str() {
-            "matched" => "alert",
-            "failed" => "warn",
-            "clean" => "good",
-            _ => "none",
-        },
-        rules: &file.rules,
+        time: format::time(f.time),
+        source: f.source,
+        name: f.name,
+        mime: f.mime,
+        size: format::bytes(f.size),
+        sha256: f.sha256,
+        extracted: f.extracted,
+        verdict: f.verdict,
+        rules: f.rules.join(", "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use settings::control::File;
+
+    use crate::pages::testing::{daemon, get};
+
+    #[tokio::test]
+    async fn a_match_stands_out_with_its_rules() {
+        let file = File { verdict: "matched".into(), rules: vec!["yara:Demo".into()], name: "x.exe".into(), ..File::default() };
+        let (_folder, socket) = daemon(Default::default(), Vec::new(), vec![file]);
+        let (_, _, body) = get(&socket, "/files").await;
+        assert!(body.contains("yara:Demo") && body.contains("class=\"verdict matched\""));
     }
 }

@@ -1,112 +1,84 @@
-//! The pages, one file each. A page is a frame around a live part; the live part alone travels over the event stream.
+//! One file a page: its template, its handler, its tests.
 
+pub(crate) mod assets;
 pub(crate) mod connections;
 pub(crate) mod files;
+pub(crate) mod health;
+pub(crate) mod missing;
 pub(crate) mod status;
 
 use askama::Template;
-use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
-use settings::control::ClientError;
 
-use crate::App;
-
-/// Rows of a table.
-const ROWS: usize = 200;
-
-/// A page with a live part.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Page {
-    Status,
-    Connections,
-    Files,
-}
-
-impl Page {
-    /// Name in `/events/…`, path, title.
-    const ALL: [(Self, &'static str, &'static str, &'static str); 3] = [
-        (Self::Status, "status", "/", "Status"),
-        (Self::Connections, "connections", "/connections", "Connections"),
-        (Self::Files, "files", "/files", "Files"),
-    ];
-
-    pub(crate) fn named(name: &str) -> Option<Self> {
-        Self::ALL.iter().find(|(_, known, _, _)| *known == name).map(|(page, ..)| *page)
-    }
-
-    /// The part that changes, as HTML.
-    pub(crate) async fn live(self, app: &App) -> String {
-        match self {
-            Self::Status => status::live(app),
-            Self::Connections => connections::live(app).await,
-            Self::Files => files::live(app).await,
+/// A page from its template.
+fn render(status: StatusCode, template: &impl Template) -> Response {
+    match template.render() {
+        Ok(html) => (status, Html(html)).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "a page could not be rendered");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }
-
-    /// The whole page. 503 when the daemon does not answer, though the page says so in words.
-    pub(crate) async fn whole(self, app: &App) -> Response {
-        let live = self.live(app).await;
-        let snapshot = app.snapshot.borrow();
-        let node = snapshot.status.as_ref().map_or("", |status| status.node.as_str());
-        let links = Self::ALL.map(|(page, _, path, title)| Link { path, title, here: page == self });
-        let (_, name, _, title) = Self::ALL.into_iter().find(|(page, ..)| *page == self).unwrap_or(Self::ALL[0]);
-        let frame = Frame { title, node, name, links: &links, version: env!("CARGO_PKG_VERSION"), live: &live };
-        let status = if snapshot.status.is_some() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-        (status, html(&frame)).into_response()
-    }
 }
 
-struct Link {
-    path: &'static str,
-    title: &'static str,
-    here: bool,
-}
-
-#[derive(Template)]
-#[template(path = "frame.html")]
-struct Frame<'a> {
-    title: &'a str,
-    node: &'a str,
-    name: &'a str,
-    links: &'a [Link],
-    version: &'a str,
-    live: &'a str,
-}
-
+/// What is shown in place of a page while the daemon does not answer.
 #[derive(Template)]
 #[template(path = "down.html")]
-struct Down<'a> {
-    trouble: &'a str,
+struct Down {
+    why: String,
 }
 
-/// The live part when the daemon does not answer.
-fn down(trouble: &str) -> String {
-    text(&Down { trouble: if trouble.is_empty() { "asking the daemon …" } else { trouble } })
+fn down(why: String) -> Response {
+    render(StatusCode::SERVICE_UNAVAILABLE, &Down { why })
 }
 
-fn down_because(error: &ClientError) -> String {
-    down(&error.to_string())
-}
+#[cfg(test)]
+pub(crate) mod testing {
+    use std::path::{Path, PathBuf};
 
-fn text(template: &impl Template) -> String {
-    // Writing into a String does not fail.
-    template.render().unwrap_or_default()
-}
+    use axum::body::{Body, to_bytes};
+    use axum::http::{Request, StatusCode, header};
+    use settings::control::{self, Connection, File, Response, Status};
+    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+    use tower::ServiceExt as _;
 
-fn html(template: &impl Template) -> Html<String> {
-    Html(text(template))
-}
+    use crate::history::Watch;
 
-/// 200 when this page could show something, 503 when the daemon does not answer.
-pub(crate) async fn health(State(app): State<App>) -> (StatusCode, &'static str) {
-    if app.snapshot.borrow().status.is_some() {
-        (StatusCode::OK, "ok\n")
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "the daemon does not answer\n")
+    /// A daemon that answers every question from the same made-up state.
+    pub(crate) fn daemon(status: Status, connections: Vec<Connection>, files: Vec<File>) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("control.sock");
+        let listener = tokio::net::UnixListener::bind(&socket).unwrap();
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let (status, connections, files) = (status.clone(), connections.clone(), files.clone());
+                tokio::spawn(async move {
+                    let (read, mut write) = stream.into_split();
+                    let mut lines = BufReader::new(read).lines();
+                    while let Ok(Some(line)) = lines.next_line().await {
+                        let answer = match control::decode(line.as_bytes()).unwrap() {
+                            control::Request::Status => Response::Status(Box::new(status.clone())),
+                            control::Request::Connections { .. } => Response::Connections { connections: connections.clone() },
+                            control::Request::Files { .. } => Response::Files { files: files.clone() },
+                            control::Request::Reload => Response::Error { message: "no".into() },
+                        };
+                        write.write_all(&control::encode(&answer).unwrap()).await.unwrap();
+                    }
+                });
+            }
+        });
+        (folder, socket)
     }
-}
 
-pub(crate) async fn not_found() -> (StatusCode, &'static str) {
-    (StatusCode::NOT_FOUND, "there is no such page\n")
+    /// Asks for a page: status code, content security policy, and body.
+    pub(crate) async fn get(socket: &Path, path: &str) -> (StatusCode, String, String) {
+        let app = crate::app(socket.to_owned(), Watch::start(socket.to_owned()));
+        let response = app.oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
+        let status = response.status();
+        let policy = response.headers()[header::CONTENT_SECURITY_POLICY].to_str().unwrap().to_owned();
+        let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        (status, policy, String::from_utf8(body.to_vec()).unwrap())
+    }
 }

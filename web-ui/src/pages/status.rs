@@ -1,280 +1,266 @@
-//! The front page: is everything captured, is everything delivered, and what was seen.
+//! The status page: counters, losses by place, rates, and the state of everything; live where JavaScript runs.
+
+use std::convert::Infallible;
 
 use askama::Template;
 use axum::extract::State;
-use axum::response::Response;
-use settings::control::{Status, Verdict};
+use axum::http::StatusCode;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream::{Stream, StreamExt as _};
+use settings::control::{Drops, Interface, Status};
+use tokio_stream::wrappers::WatchStream;
 
-use super::{Page, down, text};
-use crate::format::{bits, bytes, clock, count, curve, duration, short, time};
-use crate::{App, Snapshot};
+use crate::history::Seen;
+use crate::{Shared, format};
 
-pub(crate) async fn page(State(app): State<App>) -> Response {
-    Page::Status.whole(&app).await
-}
-
-pub(crate) fn live(app: &App) -> String {
-    let snapshot = app.snapshot.borrow();
-    match &snapshot.status {
-        Some(status) => text(&View::of(status, &snapshot)),
-        None => down(&snapshot.trouble),
-    }
-}
-
-/// Size of the curve's box, as the template's viewBox has it.
-const CURVE: (f64, f64) = (320.0, 56.0);
+/// Width and height of the rate chart in its own units.
+const CHART: (f64, f64) = (600.0, 80.0);
 
 #[derive(Template)]
 #[template(path = "status.html")]
-struct View<'a> {
-    health: Health,
-    tiles: Vec<Tile>,
-    curve: String,
-    rate: String,
-    throughput: String,
-    places: Vec<Place>,
-    interfaces: Vec<InterfaceRow<'a>>,
-    workers: Vec<WorkerRow>,
-    logs: Vec<LogRow<'a>>,
-    delivery: Option<Delivery<'a>>,
-    pcap: Vec<(&'static str, String)>,
-    verdicts: Vec<VerdictRow<'a>>,
-    files: Vec<(&'static str, String)>,
-    version: &'a str,
-    started: String,
-    uptime: String,
+struct Page {
+    body: Body,
 }
 
-/// One sentence, and how bad it is: `good`, `warn`, `bad`.
-struct Health {
-    class: &'static str,
-    words: String,
+#[derive(Template)]
+#[template(path = "status_body.html")]
+struct Body {
+    node: String,
+    version: String,
+    uptime: String,
+    tiles: Vec<Tile>,
+    chart: Option<Chart>,
+    interfaces: Vec<InterfaceRow>,
+    drops: Vec<Drop>,
+    logs: Vec<(String, String)>,
+    verdicts: Vec<Verdict>,
+    pcap: Vec<(&'static str, String)>,
+    delivery: Option<Vec<(&'static str, String)>>,
+    collector_class: &'static str,
 }
 
 struct Tile {
     label: &'static str,
     value: String,
-    exact: String,
     note: String,
-    class: &'static str,
+    alarm: bool,
 }
 
-/// A place where something can be lost.
-struct Place {
-    name: &'static str,
+struct Chart {
+    points: String,
+    peak: String,
+    now: String,
+}
+
+struct InterfaceRow {
+    name: String,
+    mode: String,
+    received: String,
+    captured: String,
+    filtered: String,
+    shunted: String,
+    too_big: String,
+    ring_full: String,
+    balanced: bool,
+}
+
+struct Drop {
+    place: &'static str,
+    count: String,
     unit: &'static str,
-    lost: String,
-    class: &'static str,
+    alarm: bool,
 }
 
-struct InterfaceRow<'a> {
-    name: &'a str,
-    mode: &'a str,
-    queues: u32,
-    cells: Vec<(&'static str, String, &'static str)>,
-}
-
-struct WorkerRow {
-    number: u32,
-    packets: String,
-    bytes: String,
-    flows: String,
-    busy: String,
-    busy_percent: u32,
-    restarts: u64,
-}
-
-struct LogRow<'a> {
-    name: &'a str,
-    lines: String,
-    percent: u32,
-}
-
-struct Delivery<'a> {
-    class: &'static str,
-    state: &'a str,
-    address: &'a str,
-    since: String,
-    error: &'a str,
-    rows: Vec<(&'static str, String)>,
-}
-
-struct VerdictRow<'a> {
+struct Verdict {
     time: String,
-    file: &'a str,
-    mime: &'a str,
-    size: String,
-    rules: &'a [String],
-    class: &'static str,
+    file: String,
+    rules: String,
 }
 
-impl<'a> View<'a> {
-    fn of(status: &'a Status, snapshot: &Snapshot) -> Self {
-        let rate = snapshot.packet_rates.back().copied().unwrap_or(0.0);
-        Self {
-            health: health(status),
-            tiles: tiles(status),
-            curve: curve(snapshot.packet_rates.iter().copied(), CURVE.0, CURVE.1),
-            rate: short(rate),
-            throughput: bits(snapshot.byte_rate),
-            places: status
-                .drops
-                .places()
-                .map(|(name, unit, lost)| Place { name, unit, lost: count(lost), class: if lost == 0 { "none" } else { "bad" } })
-                .into(),
-            interfaces: status.interfaces.iter().map(interface).collect(),
-            workers: status.workers.iter().map(worker).collect(),
-            logs: logs(status),
-            delivery: delivery(status),
-            pcap: pcap(status),
-            verdicts: status.verdicts.iter().take(8).map(verdict).collect(),
-            files: vec![
-                ("Seen", count(status.files.seen)),
-                ("Carved", count(status.files.carved)),
-                ("Scanned", count(status.files.scanned)),
-                ("Matched", count(status.files.matched)),
-                ("Scan failed", count(status.files.failed)),
-            ],
-            version: &status.version,
-            started: time(status.started),
-            uptime: duration(status.uptime),
+/// The page.
+pub(crate) async fn page(State(shared): State<Shared>) -> Response {
+    let seen = shared.watch.now().await;
+    match &seen.status {
+        Some(Ok(status)) => super::render(StatusCode::OK, &Page { body: body(status, &seen) }),
+        Some(Err(why)) => super::down(why.clone()),
+        None => super::down("the daemon was not asked yet".to_owned()),
+    }
+}
+
+/// The body of the page again, at every new answer of the daemon.
+pub(crate) async fn events(State(shared): State<Shared>) -> impl IntoResponse {
+    Sse::new(stream(&shared)).keep_alive(KeepAlive::default())
+}
+
+fn stream(shared: &Shared) -> impl Stream<Item = Result<Event, Infallible>> + use<> {
+    WatchStream::new(shared.watch.0.clone()).filter_map(|seen| async move {
+        match &seen.status {
+            Some(Ok(status)) => body(status, &seen).render().ok().map(|html| Ok(Event::default().event("status").data(html))),
+            Some(Err(why)) => Some(Ok(Event::default().event("down").data(why.replace('\n', " ")))),
+            None => None,
         }
-    }
-}
-
-/// The worst thing first.
-fn health(status: &Status) -> Health {
-    let drops = &status.drops;
-    let packets = drops.nic + drops.ring + drops.worker;
-    let records = drops.records + drops.spool + drops.forward;
-    let trouble = status.collector.as_ref().filter(|collector| !collector.last_error.is_empty());
-    let (class, words) = if status.interfaces.is_empty() {
-        ("warn", "No interface is being captured.".to_owned())
-    } else if records > 0 {
-        ("bad", format!("{} records were lost.", count(records)))
-    } else if packets > 0 {
-        ("bad", format!("{} packets were lost before analysis.", count(packets)))
-    } else if let Some(collector) = trouble {
-        ("warn", format!("Nothing is lost, but the collector does not take records: {}", collector.last_error))
-    } else if drops.pcap + drops.carver + drops.scan > 0 {
-        ("warn", "Every packet is analysed; PCAP or carved files have gaps.".to_owned())
-    } else if status.collector.is_none() {
-        ("good", "Every packet is analysed. Forwarding is off.".to_owned())
-    } else {
-        ("good", "Every packet is analysed, every record is on its way.".to_owned())
-    };
-    Health { class, words }
-}
-
-fn tiles(status: &Status) -> Vec<Tile> {
-    let tile = |label, number: u64, note: String, class| Tile { label, value: short(number as f64), exact: count(number), note, class };
-    let packets: u64 = status.interfaces.iter().map(|interface| interface.received).sum();
-    let lines: u64 = status.logs.values().sum();
-    let lost: u64 = status.drops.places().iter().map(|(_, _, lost)| lost).sum();
-    vec![
-        tile("Packets analysed", status.packets_analysed, format!("of {} received", short(packets as f64)), ""),
-        tile("Active flows", status.flows.active, format!("{} in total", short(status.flows.total as f64)), ""),
-        tile("Records", lines, format!("in {} logs", status.logs.len()), ""),
-        tile(
-            "Files matched",
-            status.files.matched,
-            format!("of {} scanned", short(status.files.scanned as f64)),
-            if status.files.matched > 0 { "alert" } else { "" },
-        ),
-        tile(
-            "Lost",
-            lost,
-            if lost == 0 { "at no place".to_owned() } else { "see the places below".to_owned() },
-            if lost > 0 { "bad" } else { "" },
-        ),
-    ]
-}
-
-fn interface(interface: &settings::control::Interface) -> InterfaceRow<'_> {
-    let bad = |number: u64| if number > 0 { "bad" } else { "" };
-    InterfaceRow {
-        name: &interface.name,
-        mode: &interface.mode,
-        queues: interface.queues,
-        cells: vec![
-            ("Received", count(interface.received), ""),
-            ("Captured", count(interface.captured), ""),
-            ("Filtered", count(interface.filtered), ""),
-            ("Shunted", count(interface.shunted), ""),
-            ("Too big", count(interface.too_big), bad(interface.too_big)),
-            ("Ring full", count(interface.ring_full), bad(interface.ring_full)),
-            ("NIC lost", count(interface.nic_dropped), bad(interface.nic_dropped)),
-            ("Volume", bytes(interface.bytes), ""),
-        ],
-    }
-}
-
-fn worker(worker: &settings::control::Worker) -> WorkerRow {
-    let percent = (worker.busy.clamp(0.0, 1.0) * 100.0).round();
-    WorkerRow {
-        number: worker.number,
-        packets: count(worker.packets),
-        bytes: bytes(worker.bytes),
-        flows: count(worker.flows_active),
-        busy: format!("{percent:.0} %"),
-        busy_percent: percent as u32,
-        restarts: worker.restarts,
-    }
-}
-
-fn logs(status: &Status) -> Vec<LogRow<'_>> {
-    let most = status.logs.values().max().copied().unwrap_or(0).max(1);
-    let mut logs: Vec<_> = status.logs.iter().collect();
-    logs.sort_by(|(a, lines_a), (b, lines_b)| lines_b.cmp(lines_a).then(a.cmp(b)));
-    logs.into_iter()
-        .map(|(name, lines)| LogRow { name, lines: count(*lines), percent: (lines * 100 / most).clamp(1, 100) as u32 })
-        .collect()
-}
-
-fn delivery(status: &Status) -> Option<Delivery<'_>> {
-    let collector = status.collector.as_ref()?;
-    let spool = status.spool.unwrap_or_default();
-    let class = match (collector.state.as_str(), collector.last_error.is_empty()) {
-        ("connected", true) => "good",
-        ("connecting", true) => "warn",
-        _ => "bad",
-    };
-    Some(Delivery {
-        class,
-        state: &collector.state,
-        address: &collector.address,
-        since: duration(status.started + status.uptime - collector.since),
-        error: &collector.last_error,
-        rows: vec![
-            ("Waiting", format!("{} records", count(spool.records))),
-            ("On disk", bytes(spool.bytes)),
-            ("Acknowledged", format!("{} records", count(spool.acknowledged))),
-            ("Lost", format!("{} records", count(spool.lost))),
-        ],
     })
 }
 
-fn pcap(status: &Status) -> Vec<(&'static str, String)> {
-    let pcap = &status.pcap;
-    if pcap.file.is_empty() {
-        return Vec::new();
+fn body(status: &Status, seen: &Seen) -> Body {
+    let (bits, packets) = seen.rates.back().copied().unwrap_or_default();
+    let lost = packets_lost(&status.drops);
+    let tile = |label, value, note: String| Tile { label, value, note, alarm: false };
+    Body {
+        node: status.node.clone(),
+        version: status.version.clone(),
+        uptime: format::span(status.uptime),
+        tiles: vec![
+            tile("traffic", format::bit_rate(bits), format!("{} packets/s", format::count(packets as u64))),
+            tile("packets analysed", format::count(status.packets_analysed), format::bytes(status.bytes_analysed)),
+            Tile { label: "packets lost", value: format::count(lost), note: share(lost, status.packets_analysed), alarm: lost > 0 },
+            tile("flows", format::count(status.flows.active), format!("{} since the start", format::count(status.flows.total))),
+            tile("log lines", format::count(status.logs.values().sum()), format!("in {} logs", status.logs.len())),
+            Tile {
+                label: "files",
+                value: format::count(status.files.seen),
+                note: format!(
+                    "{} carved, {} scanned, {} matched",
+                    format::count(status.files.carved),
+                    format::count(status.files.scanned),
+                    format::count(status.files.matched)
+                ),
+                alarm: status.files.matched > 0,
+            },
+        ],
+        chart: chart(seen),
+        interfaces: status.interfaces.iter().map(interface).collect(),
+        drops: status
+            .drops
+            .places()
+            .into_iter()
+            .map(|(place, unit, n)| Drop { place, count: format::count(n), unit, alarm: n > 0 })
+            .collect(),
+        logs: status.logs.iter().map(|(name, lines)| (name.clone(), format::count(*lines))).collect(),
+        verdicts: status
+            .verdicts
+            .iter()
+            .map(|v| Verdict { time: format::time(v.time), file: v.file.clone(), rules: v.rules.join(", ") })
+            .collect(),
+        pcap: pcap(status),
+        delivery: delivery(status),
+        collector_class: match status.collector.as_ref().map(|c| c.state.as_str()) {
+            Some("connected") => "good",
+            Some(_) => "bad",
+            None => "",
+        },
     }
-    let name = pcap.file.rsplit('/').next().unwrap_or_default().to_owned();
+}
+
+fn packets_lost(drops: &Drops) -> u64 {
+    drops.nic.saturating_add(drops.ring).saturating_add(drops.worker)
+}
+
+fn share(lost: u64, analysed: u64) -> String {
+    match analysed.saturating_add(lost) {
+        0 => "none seen yet".to_owned(),
+        all => format!("{:.3} % of all", lost as f64 / all as f64 * 100.0),
+    }
+}
+
+fn interface(i: &Interface) -> InterfaceRow {
+    let sum = [i.captured, i.filtered, i.shunted, i.too_big, i.ring_full].iter().fold(0u64, |sum, n| sum.saturating_add(*n));
+    InterfaceRow {
+        name: i.name.clone(),
+        mode: i.mode.clone(),
+        received: format::count(i.received),
+        captured: format::count(i.captured),
+        filtered: format::count(i.filtered),
+        shunted: format::count(i.shunted),
+        too_big: format::count(i.too_big),
+        ring_full: format::count(i.ring_full),
+        balanced: sum == i.received,
+    }
+}
+
+fn pcap(status: &Status) -> Vec<(&'static str, String)> {
+    let p = &status.pcap;
+    if p.file.is_empty() && p.files == 0 {
+        return vec![("state", "off".to_owned())];
+    }
     vec![
-        ("Writing", name),
-        ("So far", bytes(pcap.bytes)),
-        ("On disk", format!("{} in {} files", bytes(pcap.total_bytes), count(pcap.files))),
-        ("Deleted for space", format!("{} files", count(pcap.deleted))),
+        ("writing", p.file.clone()),
+        ("in this file", format::bytes(p.bytes)),
+        ("files kept", format::count(p.files)),
+        ("on disk", format::bytes(p.total_bytes)),
+        ("deleted for room", format::count(p.deleted)),
     ]
 }
 
-fn verdict(verdict: &Verdict) -> VerdictRow<'_> {
-    VerdictRow {
-        time: clock(verdict.time),
-        file: &verdict.file,
-        mime: &verdict.mime,
-        size: bytes(verdict.size),
-        rules: &verdict.rules,
-        class: if verdict.rules.is_empty() { "" } else { "alert" },
+fn delivery(status: &Status) -> Option<Vec<(&'static str, String)>> {
+    let collector = status.collector.as_ref()?;
+    let spool = status.spool.unwrap_or_default();
+    let mut rows = vec![("collector", collector.address.clone()), ("state", collector.state.clone())];
+    if !collector.last_error.is_empty() {
+        rows.push(("last error", collector.last_error.clone()));
+    }
+    rows.extend([
+        ("records waiting", format::count(spool.records)),
+        ("spool on disk", format::bytes(spool.bytes)),
+        ("acknowledged", format::count(spool.acknowledged)),
+        ("lost", format::count(spool.lost)),
+    ]);
+    Some(rows)
+}
+
+/// The bit rates of the last minutes as points of a polyline.
+fn chart(seen: &Seen) -> Option<Chart> {
+    let (width, height) = CHART;
+    if seen.rates.len() < 2 {
+        return None;
+    }
+    let peak = seen.rates.iter().map(|(bits, _)| *bits).fold(1.0, f64::max);
+    let step = width / (seen.rates.len() - 1) as f64;
+    let points: Vec<String> = seen
+        .rates
+        .iter()
+        .enumerate()
+        .map(|(place, (bits, _))| format!("{:.1},{:.1}", place as f64 * step, height - bits / peak * (height - 4.0)))
+        .collect();
+    let now = seen.rates.back().map_or(0.0, |(bits, _)| *bits);
+    Some(Chart { points: points.join(" "), peak: format::bit_rate(peak), now: format::bit_rate(now) })
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::StatusCode;
+    use settings::control::{CollectorState, Interface, Status};
+
+    use crate::pages::testing::{daemon, get};
+
+    fn status() -> Status {
+        Status {
+            node: "sensor-7".into(),
+            packets_analysed: 12345,
+            interfaces: vec![Interface { name: "eth9".into(), received: 10, captured: 9, ring_full: 1, ..Interface::default() }],
+            logs: [("conn".to_owned(), 42)].into(),
+            collector: Some(CollectorState { state: "waiting".into(), last_error: "connection refused".into(), ..Default::default() }),
+            ..Status::default()
+        }
+    }
+
+    #[tokio::test]
+    async fn the_page_shows_counters_and_works_without_script() {
+        let (_folder, socket) = daemon(status(), Vec::new(), Vec::new());
+        let (code, policy, body) = get(&socket, "/").await;
+        assert_eq!(code, StatusCode::OK);
+        assert!(policy.starts_with("default-src 'none'"));
+        for text in ["sensor-7", "12\u{202f}345", "eth9", "connection refused", "conn", "<noscript>"] {
+            assert!(body.contains(text), "{text} is on the page");
+        }
+        assert!(!body.contains("style=\"") && !body.contains("onclick"), "nothing inline that the policy would forbid");
+    }
+
+    #[tokio::test]
+    async fn without_a_daemon_the_page_says_what_to_do() {
+        let (code, _, body) = get(std::path::Path::new("/nonexistent/control.sock"), "/").await;
+        assert_eq!(code, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(body.contains("systemctl status tenrec"), "{body}");
     }
 }
