@@ -420,3 +420,39 @@ async fn nothing_is_lost_when_connections_die_at_random_places() {
     assert!(came - EVENTS <= rounds * forwarder::PIPELINE * 10, "{came} events in {rounds} connections");
     assert_eq!(sensor.stop().await.acknowledged as usize, EVENTS);
 }
+
+/// A real collector is stopped in the middle of whatever it does, and comes back, again and again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_collector_that_dies_again_and_again_costs_resends_and_nothing_else() {
+    const EVENTS: usize = 4000;
+    const ROUNDS: usize = 12;
+    let folder = tempfile::tempdir().unwrap();
+    let files = certificates::ensure(folder.path(), Keys::Ecdsa).unwrap();
+    let mut peer = Peer::start(folder.path(), "127.0.0.1:0", Some((&files, ClientCertificates::Optional))).await;
+    let address = peer.address;
+    let mut sensor = Sensor::start(over_tls(address, &files), quick());
+    for round in 0..ROUNDS {
+        sensor.ship(round * EVENTS / ROUNDS..(round + 1) * EVENTS / ROUNDS);
+        // A collector counts from its own start.
+        peer.has(50).await;
+        drop(peer);
+        peer = timeout(DEADLINE, restart(folder.path(), address, &files)).await.unwrap();
+    }
+    sensor.until_drained().await;
+    let mut numbers = peer.numbers();
+    let came = numbers.len();
+    numbers.sort_unstable();
+    numbers.dedup();
+    assert_eq!(numbers, (0..EVENTS).collect::<Vec<_>>());
+    assert!(came - EVENTS <= ROUNDS * forwarder::PIPELINE * 10, "{came} came of {EVENTS}");
+    println!("{EVENTS} records in, {came} came, {} of them again", came - EVENTS);
+    assert_eq!(sensor.stop().await.acknowledged as usize, EVENTS);
+}
+
+/// Tries until the address is free again: the old collector lets it go in its own time.
+async fn restart(folder: &Path, address: SocketAddr, files: &Files) -> Peer {
+    while TcpListener::bind(address).await.is_err() {
+        tokio::task::yield_now().await;
+    }
+    Peer::start(folder, &address.to_string(), Some((files, ClientCertificates::Optional))).await
+}
