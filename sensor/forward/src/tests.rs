@@ -456,3 +456,51 @@ async fn restart(folder: &Path, address: SocketAddr, files: &Files) -> Peer {
     }
     Peer::start(folder, &address.to_string(), Some((files, ClientCertificates::Optional))).await
 }
+
+/// The same steps as Malcolm's own: openssl, a CA and a server with organisation and unit alone, both RSA with 4096 bits.
+#[tokio::test]
+async fn certificates_made_with_openssl_as_malcolm_makes_them_are_checked_by_chain() {
+    let folder = tempfile::tempdir().unwrap();
+    let openssl = |line: &str| {
+        let status = std::process::Command::new("openssl").args(line.split_whitespace()).current_dir(folder.path()).output();
+        status.map(|output| assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr)))
+    };
+    if openssl("version").is_err() {
+        println!("SKIPPED: openssl is not installed, so only our own certificates are checked");
+        return;
+    }
+    std::fs::write(
+        folder.path().join("ext.conf"),
+        "extendedKeyUsage = serverAuth, clientAuth\nkeyUsage = digitalSignature, keyEncipherment\n",
+    )
+    .unwrap();
+    for line in [
+        "req -x509 -newkey rsa:4096 -sha256 -nodes -days 30 -subj /C=US/ST=ID/O=malcolm/OU=ca -keyout ca.key -out ca.crt",
+        "req -newkey rsa:4096 -sha256 -nodes -subj /C=US/ST=ID/O=malcolm/OU=server -keyout server.key -out server.csr",
+        "x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 30 -sha256 -extfile ext.conf -out server.crt",
+    ] {
+        openssl(line).unwrap();
+    }
+    let files = Files::of(folder.path());
+    let mut peer = Peer::start(folder.path(), "127.0.0.1:0", Some((&files, ClientCertificates::Optional))).await;
+    let mut sensor = Sensor::start(over_tls(peer.address, &files), quick());
+    sensor.ship(0..20);
+    peer.has(20).await;
+    assert_eq!(peer.numbers(), (0..20).collect::<Vec<_>>());
+
+    // Malcolm's own sensors speak TLS 1.2 alone; a server that does is spoken to as well.
+    let (script, address) = Script::listen().await;
+    drop(script);
+    let mut server = std::process::Command::new("openssl")
+        .args(["s_server", "-accept", &address.to_string(), "-cert", "server.crt", "-key", "server.key", "-tls1_2", "-quiet"])
+        .current_dir(folder.path())
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut sensor = Sensor::start(over_tls(address, &files), Timing { patience: DEADLINE, ..quick() });
+    sensor.until("connected over TLS 1.2", |state| state.phase == Phase::Connected).await;
+    server.kill().unwrap();
+    server.wait().unwrap();
+}
