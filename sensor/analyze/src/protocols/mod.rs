@@ -16,6 +16,9 @@ pub mod ntp;
 pub mod syslog;
 pub mod dhcp;
 pub mod ftp;
+pub mod kerberos;
+pub mod mqtt;
+pub mod irc;
 pub mod tls;
 pub mod x509;
 
@@ -35,6 +38,10 @@ pub static PROTOCOLS: &[&Protocol] = &[
     &ldap::LDAP_TCP,
     &ldap::LDAP_UDP,
     &quic::QUIC,
+    &irc::IRC,
+    &mqtt::MQTT,
+    &kerberos::KERBEROS_TCP,
+    &kerberos::KERBEROS_UDP,
     &ftp::FTP,
     &dhcp::DHCP,
     &syslog::SYSLOG_TCP,
