@@ -19,6 +19,10 @@ pub mod ftp;
 pub mod kerberos;
 pub mod mqtt;
 pub mod irc;
+pub mod modbus;
+pub mod radius;
+pub mod socks;
+pub mod rfb;
 pub mod tls;
 pub mod x509;
 
@@ -38,6 +42,10 @@ pub static PROTOCOLS: &[&Protocol] = &[
     &ldap::LDAP_TCP,
     &ldap::LDAP_UDP,
     &quic::QUIC,
+    &rfb::RFB,
+    &socks::SOCKS,
+    &radius::RADIUS,
+    &modbus::MODBUS,
     &irc::IRC,
     &mqtt::MQTT,
     &kerberos::KERBEROS_TCP,

@@ -83,6 +83,12 @@ impl Analyzer for Session {
             }
         }
     }
+
+    fn end(&mut self, from: Direction, unconsumed: &[u8], out: &mut Output<'_>) {
+        if !unconsumed.is_empty() {
+            let _ = self.line(from, unconsumed, out);
+        }
+    }
 }
 
 fn weird(name: &'static str, out: &mut Output<'_>) {

@@ -1,4 +1,4 @@
-//! IRC lines (RFC 2812 §2.3): `[:prefix ] command or number [parameters]`.
+//! IRC lines (RFC 2812 §2.3): `[@tags ][:prefix ]command or number[ parameters]`.
 
 /// Bytes of a line (RFC 2812 §2.3).
 pub(super) const MAX_LINE: usize = 512;
@@ -26,6 +26,11 @@ pub(super) enum Bad {
 impl<'a> Line<'a> {
     pub(super) fn read(line: &'a [u8]) -> Result<Self, Bad> {
         let mut line = skip(line);
+        // Tags of IRCv3 stand before all else.
+        if line.first() == Some(&b'@') {
+            let end = line.iter().position(|&b| b == b' ').ok_or(Bad::Prefix)?;
+            line = skip(line.get(end..).unwrap_or_default());
+        }
         if line.len() < 3 {
             return Err(Bad::TooShort);
         }
