@@ -21,67 +21,73 @@ const FLAGS_THAT_PASS: u8 = 0x07;
 pub struct Frame {
     /// The same for both directions.
     pub hash: u32,
-    /// The flow, unless the frame must pass or has none: fragments, other protocols, FIN, SYN, RST.
-    pub flow: Option<FlowKey>,
+    /// Whether `flow` is one that may be cut off: not for fragments, other protocols, FIN, SYN, RST.
+    pub has_flow: bool,
+    /// The flow; zeros without one. Not an Option: kernels before 6.2 let no byte of the stack be read that was not
+    /// written, and copies of an Option do that.
+    pub flow: FlowKey,
 }
 
 /// Reads the headers; a frame cut short has what could be read of it.
 #[inline(always)]
 pub fn parse(ctx: &XdpContext) -> Frame {
-    let nothing = Frame { hash: 0, flow: None };
-    let Some(ethernet) = read::<[u32; 3]>(ctx, 0) else { return nothing };
-    let [a, b, c] = ethernet;
+    let mut frame = Frame { hash: 0, has_flow: false, flow: NO_FLOW };
+    let Some([a, b, c]) = read::<[u32; 3]>(ctx, 0) else { return frame };
     // Destination and source MAC, each folded into one word.
-    let other = Frame { hash: abi::pair_hash_v4(a ^ (b << 16), (b >> 16) ^ c), flow: None };
+    frame.hash = abi::pair_hash_v4(a ^ (b << 16), (b >> 16) ^ c);
     let mut offset = 12;
-    let Some(mut ethertype) = read_be16(ctx, offset) else { return other };
+    let Some(mut ethertype) = read_be16(ctx, offset) else { return frame };
     for _ in 0..2 {
         if ethertype == VLAN[0] || ethertype == VLAN[1] || ethertype == VLAN[2] {
             offset += 4;
-            let Some(inner) = read_be16(ctx, offset) else { return other };
+            let Some(inner) = read_be16(ctx, offset) else { return frame };
             ethertype = inner;
         }
     }
     offset += 2;
-    match ethertype {
-        IPV4 => parse_ipv4(ctx, offset).unwrap_or(other),
-        IPV6 => parse_ipv6(ctx, offset).unwrap_or(other),
-        _ => other,
+    frame.has_flow = match ethertype {
+        IPV4 => parse_ipv4(ctx, offset, &mut frame),
+        IPV6 => parse_ipv6(ctx, offset, &mut frame),
+        _ => None,
     }
+    .is_some();
+    frame
 }
 
+const NO_FLOW: FlowKey =
+    FlowKey { low: [0; 16], high: [0; 16], low_port: [0; 2], high_port: [0; 2], protocol: 0, version: 0, reserved: [0; 2] };
+
 #[inline(always)]
-fn parse_ipv4(ctx: &XdpContext, offset: usize) -> Option<Frame> {
-    let [first, _, _, fragment, _, _, _, _] = read::<[u16; 8]>(ctx, offset).map(|words| words.map(u16::from_be))?;
+fn parse_ipv4(ctx: &XdpContext, offset: usize, frame: &mut Frame) -> Option<()> {
     let source = read::<[u8; 4]>(ctx, offset + 12)?;
     let destination = read::<[u8; 4]>(ctx, offset + 16)?;
-    let protocol = read::<u8>(ctx, offset + 9)?;
-    let hash = abi::pair_hash_v4(u32::from_ne_bytes(source), u32::from_ne_bytes(destination));
+    frame.hash = abi::pair_hash_v4(u32::from_ne_bytes(source), u32::from_ne_bytes(destination));
+    let fragment = read_be16(ctx, offset + 6)?;
+    let header = (read::<u8>(ctx, offset)? & 0x0f) as usize * 4;
     // RFC 791: any fragment, the first one too; ports are only in the first.
-    let is_fragment = fragment & 0x3fff != 0;
-    let header = ((first >> 8) & 0x0f) as usize * 4;
-    if is_fragment || header < 20 {
-        return Some(Frame { hash, flow: None });
+    if fragment & 0x3fff != 0 || header < 20 {
+        return None;
     }
+    let protocol = read::<u8>(ctx, offset + 9)?;
     let (mut a, mut b) = ([0; 16], [0; 16]);
     a[..4].copy_from_slice(&source);
     b[..4].copy_from_slice(&destination);
-    Some(Frame { hash, flow: flow(ctx, offset + header, protocol, 4, a, b) })
+    flow(ctx, offset + header, protocol, 4, a, b, &mut frame.flow)
 }
 
 #[inline(always)]
-fn parse_ipv6(ctx: &XdpContext, offset: usize) -> Option<Frame> {
+fn parse_ipv6(ctx: &XdpContext, offset: usize, frame: &mut Frame) -> Option<()> {
     let source = read::<[u32; 4]>(ctx, offset + 8)?;
     let destination = read::<[u32; 4]>(ctx, offset + 24)?;
+    frame.hash = abi::pair_hash_v6(source, destination);
     let protocol = read::<u8>(ctx, offset + 6)?;
-    let hash = abi::pair_hash_v6(source, destination);
     let (a, b) = (read::<[u8; 16]>(ctx, offset + 8)?, read::<[u8; 16]>(ctx, offset + 24)?);
-    Some(Frame { hash, flow: flow(ctx, offset + 40, protocol, 6, a, b) })
+    flow(ctx, offset + 40, protocol, 6, a, b, &mut frame.flow)
 }
 
 /// The key of a flow whose frames may be cut off.
 #[inline(always)]
-fn flow(ctx: &XdpContext, transport: usize, protocol: u8, version: u8, a: [u8; 16], b: [u8; 16]) -> Option<FlowKey> {
+fn flow(ctx: &XdpContext, transport: usize, protocol: u8, version: u8, a: [u8; 16], b: [u8; 16], key: &mut FlowKey) -> Option<()> {
     if protocol != TCP && protocol != UDP {
         return None;
     }
@@ -89,9 +95,14 @@ fn flow(ctx: &XdpContext, transport: usize, protocol: u8, version: u8, a: [u8; 1
         return None;
     }
     let (a_port, b_port) = (read::<[u8; 2]>(ctx, transport)?, read::<[u8; 2]>(ctx, transport + 2)?);
-    let a_is_low = is_low(&a, a_port, &b, b_port);
-    let key = FlowKey { low: a, high: b, low_port: a_port, high_port: b_port, protocol, version, reserved: [0; 2] };
-    Some(if a_is_low { key } else { FlowKey { low: b, high: a, low_port: b_port, high_port: a_port, ..key } })
+    key.protocol = protocol;
+    key.version = version;
+    if is_low(&a, a_port, &b, b_port) {
+        (key.low, key.low_port, key.high, key.high_port) = (a, a_port, b, b_port);
+    } else {
+        (key.low, key.low_port, key.high, key.high_port) = (b, b_port, a, a_port);
+    }
+    Some(())
 }
 
 /// Whether (address, port) a comes before b, as bytes.
@@ -111,9 +122,11 @@ fn is_low(a: &[u8; 16], a_port: [u8; 2], b: &[u8; 16], b_port: [u8; 2]) -> bool 
 
 /// Whether the frame's flow is cut off; if so, the flow's account of it is kept.
 #[inline(always)]
-pub fn is_shunted(_ctx: &XdpContext, frame: &Frame, length: u32) -> bool {
-    let Some(key) = &frame.flow else { return false };
-    let Some(shunt) = SHUNTS.get_ptr_mut(key) else { return false };
+pub fn is_shunted(frame: &Frame, length: u32) -> bool {
+    if !frame.has_flow {
+        return false;
+    }
+    let Some(shunt) = SHUNTS.get_ptr_mut(&frame.flow) else { return false };
     // SAFETY: the entry stays valid for this run of the program. Two processors may meet in it, so the sums are
     // approximate; the queue's own counters are exact.
     unsafe {

@@ -15,7 +15,7 @@ mod maps;
 mod ring;
 
 use abi::{Counters, FILTERED, Interface, QUEUES, SHUNTING};
-use aya_ebpf::{bindings::xdp_action::XDP_PASS, helpers::bpf_xdp_get_buff_len, macros::xdp, programs::XdpContext};
+use aya_ebpf::{bindings::xdp_action::XDP_PASS, helpers::{bpf_get_smp_processor_id, bpf_xdp_get_buff_len}, macros::xdp, programs::XdpContext};
 use aya_log_ebpf::{info, warn};
 
 use crate::{
@@ -30,7 +30,7 @@ pub fn enter(ctx: XdpContext) -> u32 {
     counters.received.add(wire_length(&ctx));
     if counters.received.frames == 1 {
         // Once per queue and processor: the line that proves, in the daemon's log, that frames arrive.
-        info!(&ctx, "first frame of queue {} of interface {}", queue(&ctx), ifindex(&ctx));
+        info!(&ctx, "XDP: first frame of queue {} of interface {} on processor {}", queue(&ctx), ifindex(&ctx), processor());
     }
     if interface.flags & FILTERED != 0 {
         // SAFETY: no value with a destructor is alive. Comes back only if the slot is empty: then everything is wanted.
@@ -53,7 +53,7 @@ pub fn accepted(ctx: XdpContext) -> u32 {
 fn capture(ctx: &XdpContext, interface: &Interface, counters: &mut Counters) {
     let length = wire_length(ctx);
     let frame = frame::parse(ctx);
-    if interface.flags & SHUNTING != 0 && frame::is_shunted(ctx, &frame, length) {
+    if interface.flags & SHUNTING != 0 && frame::is_shunted(&frame, length) {
         counters.shunted.add(length);
         return;
     }
@@ -63,7 +63,7 @@ fn capture(ctx: &XdpContext, interface: &Interface, counters: &mut Counters) {
         Copied::RingFull => {
             counters.ring_full.add(length);
             if counters.ring_full.frames == 1 {
-                warn!(ctx, "a ring is full: frames of queue {} of interface {} are being lost", queue(ctx), ifindex(ctx));
+                warn!(ctx, "XDP: a ring is full: frames of queue {} of interface {} are being lost", queue(ctx), ifindex(ctx));
             }
         }
     }
@@ -83,6 +83,12 @@ fn lookup(ctx: &XdpContext) -> Option<(&'static Interface, &'static mut Counters
 #[inline(always)]
 fn ifindex(ctx: &XdpContext) -> u32 {
     ctx.ingress_ifindex() as u32
+}
+
+#[inline(always)]
+fn processor() -> u32 {
+    // SAFETY: no precondition.
+    unsafe { bpf_get_smp_processor_id() }
 }
 
 #[inline(always)]

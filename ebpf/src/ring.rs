@@ -57,13 +57,15 @@ fn record<const SIZE: u64>(ctx: *mut xdp_md, ring: *mut core::ffi::c_void, heade
     if place.is_null() {
         return Copied::RingFull;
     }
-    // The verifier wants to see the very register that is passed compared; without black_box LLVM compares another copy.
-    let length = core::hint::black_box(header.captured_len as u64);
-    if length == 0 || length > SIZE {
+    // The verifier must see that the very register that is passed lies in 1..=SIZE. black_box: or LLVM compares a copy.
+    // Less one: kernels before 6.4 do not learn from `!= 0` that a number is at least 1.
+    let length_less_one = core::hint::black_box((header.captured_len as u64).wrapping_sub(1));
+    if length_less_one >= SIZE {
         // SAFETY: reserved above and not submitted.
         unsafe { bpf_ringbuf_discard(place, BPF_RB_NO_WAKEUP as u64) };
         return Copied::TooBig;
     }
+    let length = length_less_one + 1;
     // SAFETY: the record has room for the header and SIZE bytes, and length is at most SIZE.
     unsafe {
         place.cast::<FrameHeader>().write(header);

@@ -43,15 +43,16 @@ fn main() {
     println!("{:<28} {:>6} {:>9} {:>9} {:>8} {:>7} {:>12}", "", "bytes", "sent", "captured", "lost %", "kpps", "reader us/pkt");
     for (size, frames) in SIZES {
         for (name, mode) in [
-            ("tenrec, native XDP", Some(Mode::Native)),
-            ("tenrec, generic XDP", Some(Mode::Generic)),
-            ("tenrec, AF_PACKET", Some(Mode::AfPacket)),
+            ("tenrec, native XDP", Some((Mode::Native, false))),
+            ("tenrec, generic XDP", Some((Mode::Generic, false))),
+            ("tenrec, AF_PACKET", Some((Mode::AfPacket, false))),
+            ("tenrec, native, analysed", Some((Mode::Native, true))),
             ("tcpdump", None),
         ] {
             let folder = tempfile::tempdir().unwrap();
             let Some(wire) = Wire::lay("the live benchmark") else { return };
             let run = match mode {
-                Some(mode) => tenrec(&wire, mode, size, frames, folder.path()),
+                Some((mode, analysed)) => tenrec(&wire, mode, analysed, size, frames, folder.path()),
                 None => tcpdump(&wire, size, frames, folder.path()),
             };
             let lost = 100.0 * (run.sent as f64 - run.captured as f64) / run.sent as f64;
@@ -72,19 +73,28 @@ fn send(wire: &Wire, size: usize, frames: usize) -> f64 {
     start.elapsed().as_secs_f64()
 }
 
-fn tenrec(wire: &Wire, mode: Mode, size: usize, frames: usize, folder: &Path) -> Run {
+fn tenrec(wire: &Wire, mode: Mode, analysed: bool, size: usize, frames: usize, folder: &Path) -> Run {
     let (mut capture, mut sources) = capture::open(&Options { mode, ring_bytes: RING, ..near("") }).unwrap();
     let (mut feeds, writer) = pcap::start(pcap_options(folder), 1).unwrap();
     let counters = writer.counters();
     let (mut source, mut feed) = (sources.remove(0), feeds.remove(0));
     let stop = Arc::new(AtomicBool::new(false));
     let stopped = Arc::clone(&stop);
+    let mut engine = analysed.then(|| analyze::Sensor::new(analyze::Options { checksums: false, ..analyze::Options::default() }));
     let reader = thread::spawn(move || {
         let mut captured = 0;
         let mut empty_since = None;
         loop {
             let stopping = stopped.load(Ordering::Acquire);
-            let frames = source.drain(256, |frame| feed.frame(&frame));
+            let frames = source.drain(256, |frame| {
+                feed.frame(&frame);
+                if let Some(engine) = &mut engine {
+                    engine.frame(&frame);
+                }
+            });
+            if let Some(engine) = &mut engine {
+                drop(engine.take());
+            }
             captured += frames as u64;
             if frames > 0 {
                 empty_since = None;

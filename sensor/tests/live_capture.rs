@@ -221,6 +221,20 @@ fn several_interfaces_are_counted_apart_and_a_missing_one_does_not_stop_the_othe
 }
 
 #[test]
+fn an_interface_with_large_frames_that_takes_no_native_program_is_captured_generically() {
+    let Some(wire) = Wire::lay("an_interface_with_large_frames_that_takes_no_native_program_is_captured_generically") else { return };
+    for name in ["near", "far"] {
+        wire::ip(&["link", "set", name, "mtu", "9000"]);
+    }
+    let (mut capture, mut sources) = capture::open(&near("")).unwrap();
+    let frame = tcp([1, 2], ACK, 9014);
+    wire.send(&frame);
+    let kept = drain(&mut sources, 1);
+    assert_eq!(kept[0].data, frame);
+    assert_eq!(wait_for(&mut capture, 1).mode, "xdp-generic");
+}
+
+#[test]
 fn offloads_are_off_while_capturing_and_put_back_afterwards() {
     let Some(_wire) = Wire::lay("offloads_are_off_while_capturing_and_put_back_afterwards") else { return };
     let features = || {

@@ -28,7 +28,10 @@ struct Daemon {
 
 impl Daemon {
     fn start(more: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::start_in(tempfile::tempdir().unwrap(), more)
+    }
+
+    fn start_in(folder: tempfile::TempDir, more: &str) -> Self {
         let settings = settings(folder.path(), more);
         let mut child = Command::new(TENREC).args(["run", "--settings"]).arg(settings).stderr(Stdio::piped()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
@@ -109,7 +112,7 @@ fn settings(folder: &Path, more: &str) -> PathBuf {
     let text = format!(
         "capture.interfaces = ['near']\ncapture.workers = 1\ncapture.ring_megabytes = 4\n\
          pcap.folder = '{at}/pcap'\nlogs.folder = '{at}/logs'\nfiles = {{ folder = '{at}/files', carving = 'all' }}\n\
-         control.socket = '{at}/run/control.sock'\nanalysis = {{ seed = 7, checksums = false }}\ndisk.floor_megabytes = 16\n{more}"
+         control.socket = '{at}/run/control.sock'\nanalysis = {{ seed = 7, checksums = false }}\ndisk.floor_megabytes = 1\n{more}"
     );
     fs::write(&path, text).unwrap();
     path
@@ -196,6 +199,14 @@ fn live_and_from_its_own_captures_the_same_rows_come_out() {
         assert!(live.iter().any(|(log, lines)| log == "conn.log" && lines.len() == 50), "{live:?}");
         assert!(live.iter().any(|(log, lines)| log == "http.log" && lines.len() == 50), "{live:?}");
         let captures: Vec<_> = fs::read_dir(daemon.path("pcap")).unwrap().map(|entry| entry.unwrap().path()).collect();
+        if compression == "none" {
+            let mut capture = pcap::Capture::from_file(&captures[0]).unwrap();
+            let mut theirs = Vec::new();
+            while let Ok(packet) = capture.next_packet() {
+                theirs.push(packet.data.to_vec());
+            }
+            assert_eq!(theirs, frames, "libpcap reads what was sent");
+        }
         let read = Command::new(TENREC)
             .args(["read", "--zeek", "json", "--profile", "malcolm", "--carve", "all", "--no-checksums", "--seed", "7", "--out"])
             .arg(daemon.path("again"))
@@ -237,6 +248,57 @@ fn the_status_shows_the_invariant_and_the_last_connections_and_files() {
 }
 
 #[test]
+fn what_is_recorded_before_the_collector_answers_is_delivered_when_it_does() {
+    let Some(wire) = Wire::lay("what_is_recorded_before_the_collector_answers_is_delivered_when_it_does") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let certificates = folder.path().join("certs");
+    let collector = |port: u16| {
+        let mut child = Command::new(TENREC)
+            .args(["collector", "--listen", &format!("127.0.0.1:{port}"), "--folder"])
+            .arg(folder.path().join("received"))
+            .arg("--certificates")
+            .arg(&certificates)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let line = lines.find(|line| line.as_ref().is_ok_and(|line| line.contains("collecting on"))).unwrap().unwrap();
+        (child, line)
+    };
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    // Once, for its certificates.
+    let (mut child, _) = collector(port);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let at = certificates.display();
+    let mut daemon = Daemon::start(&format!(
+        "forward = {{ enabled = true, hosts = ['127.0.0.1:{port}'], ca = '{at}/ca.crt' }}\nspool.folder = '{}'\n",
+        folder.path().join("spool").display()
+    ));
+    daemon.wait_for_line("ready");
+    for frame in (0..20).flat_map(|n| exchange(40_000 + n)) {
+        wire.send(&frame);
+    }
+    let status = daemon.wait_for_packets(180);
+    assert_ne!(status.collector.unwrap().state, "connected");
+    let (mut child, _) = collector(port);
+    // The flows end five seconds after their last packet, and their lines follow the others.
+    let deadline = Instant::now() + Duration::from_secs(40);
+    let received = |log: &str| fs::read_to_string(folder.path().join("received").join(log)).map_or(0, |text| text.lines().count());
+    while received("conn.ndjson") < 20 || received("http.ndjson") < 20 {
+        assert!(Instant::now() < deadline, "{:?}", daemon.status());
+        thread::yield_now();
+    }
+    let status = daemon.status();
+    assert_eq!((status.collector.unwrap().state.as_str(), status.drops.spool), ("connected", 0));
+    assert!(daemon.end().success(), "{:#?}", daemon.told);
+    assert_eq!((received("conn.ndjson"), received("http.ndjson")), (20, 20), "nothing comes twice");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
 fn interfaces_are_put_back_even_if_the_daemon_is_killed() {
     let Some(_wire) = Wire::lay("interfaces_are_put_back_even_if_the_daemon_is_killed") else { return };
     for signal in ["-TERM", "-KILL"] {
@@ -267,6 +329,14 @@ fn what_is_wrong_is_said_with_what_to_do() {
     assert!(code == Some(2) && text.contains("fodler") && text.contains("folder"), "{code:?} {text}");
     let (code, text) = run("capture.filter = 'tcp prot 80'\n");
     assert!(code == Some(1) && text.contains("tcp prot 80") && text.contains("pcap-filter"), "{code:?} {text}");
+    let folder = tempfile::tempdir().unwrap();
+    let output = Command::new("setpriv")
+        .args(["--bounding-set=-all", TENREC, "run", "--settings"])
+        .arg(settings(folder.path(), ""))
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(1) && text.contains("no permission to capture"), "{text}");
     let missing = |name: &str| {
         let folder = tempfile::tempdir().unwrap();
         let path = settings(folder.path(), "");
@@ -275,6 +345,62 @@ fn what_is_wrong_is_said_with_what_to_do() {
     };
     let (code, text) = missing("eth77");
     assert!(code == Some(1) && text.contains("eth77") && text.contains("near"), "{code:?} {text}");
+}
+
+#[test]
+fn a_full_disk_is_told_once_and_costs_what_it_must_and_nothing_else() {
+    let Some(wire) = Wire::lay("a_full_disk_is_told_once_and_costs_what_it_must_and_nothing_else") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let mounted = Mounted::small(folder.path(), "6m");
+    let mut daemon = Daemon::start_in(folder, "");
+    daemon.wait_for_line("ready");
+    // Others fill the disk to the last byte.
+    let foreign = daemon.path("foreign");
+    let mut file = fs::File::create(&foreign).unwrap();
+    while std::io::Write::write_all(&mut file, &[0; 4096]).is_ok() {}
+    drop(file);
+    let mut sent = 0;
+    let mut send = |ports: std::ops::Range<u16>| {
+        for frame in ports.flat_map(exchange) {
+            wire.send(&frame);
+            sent += 1;
+        }
+        sent
+    };
+    let packets = send(40_000..40_400);
+    daemon.wait_for_packets(packets);
+    daemon.wait_for_line("captures cannot be written");
+    daemon.wait_for_line("the disk is filled to its floor");
+    let status = daemon.status();
+    assert_eq!((status.interfaces[0].captured, status.drops.ring), (packets, 0), "capture goes on");
+    assert!(status.drops.pcap > 0);
+    // There is room again: writing goes on by itself.
+    fs::remove_file(&foreign).unwrap();
+    let packets = send(41_000..41_400);
+    daemon.wait_for_packets(packets);
+    daemon.wait_for_line("captures are being written again");
+    assert!(daemon.end().success(), "{:#?}", daemon.told);
+    let told = |part: &str| daemon.told.iter().filter(|line| line.contains(part)).count();
+    assert_eq!(told("captures cannot be written"), 1, "{:#?}", daemon.told);
+    drop(daemon);
+    drop(mounted);
+}
+
+/// A small file system over a folder, taken away again when dropped.
+struct Mounted(PathBuf);
+
+impl Mounted {
+    fn small(folder: &Path, size: &str) -> Self {
+        let status = Command::new("mount").args(["-t", "tmpfs", "-o", &format!("size={size}"), "tenrec"]).arg(folder).status();
+        assert!(status.unwrap().success());
+        Self(folder.to_owned())
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").args(["--lazy"]).arg(&self.0).status();
+    }
 }
 
 #[test]

@@ -89,6 +89,11 @@ impl App {
         app
     }
 
+    /// Starts to identify a stream within another one, of which no port tells anything.
+    pub(crate) fn start_unknown(&mut self) {
+        self.identify = Some(Box::new(Identify { seen: Pair::default(), order: Vec::new(), overflowed: false, settled: 0 }));
+    }
+
     /// Whether bytes are of any use here.
     pub(crate) fn is_interested(&self) -> bool {
         !self.active.is_empty() || self.identify.is_some()

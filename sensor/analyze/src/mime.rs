@@ -57,11 +57,6 @@ pub(crate) struct Entity {
 }
 
 impl Entity {
-    /// An entity of which the header fields come first.
-    pub(crate) fn new() -> Self {
-        Self { parts: vec![Part { in_header: true, ..Part::default() }] }
-    }
-
     /// The body of an entity of which the header fields are known, if `content_type` says that it has parts or is a
     /// message of its own.
     pub(crate) fn body_of(content_type: &[u8], sink: &mut impl Sink) -> Option<Self> {
@@ -392,7 +387,7 @@ mod tests {
 
     #[test]
     fn base64_goes_on_over_lines() {
-        let mut entity = Entity::new();
+        let mut entity = Entity { parts: vec![Part { in_header: true, ..Part::default() }] };
         let mut sink = Collect::default();
         for line in ["Content-Transfer-Encoding: base64", "", "aGVsb", "G8gd29ybGQ="] {
             entity.line(line.as_bytes(), &mut sink);

@@ -4,6 +4,7 @@ use std::any::{Any, TypeId};
 
 use ahash::AHashMap;
 
+use crate::detect::Detect;
 use crate::expected::Expected;
 use crate::files::{FileHandle, FileStart, FileSummary, Files};
 use crate::log::Record;
@@ -18,6 +19,7 @@ pub(crate) struct Sink {
     pub(crate) weirds: Weirds,
     pub(crate) uids: UidSource,
     pub(crate) files: Files,
+    pub(crate) detect: Option<Box<dyn Detect>>,
     expected: Expected,
     state: AHashMap<TypeId, Box<dyn Any + Send>>,
 }
@@ -30,6 +32,7 @@ impl Sink {
             records: Vec::new(),
             weirds: Weirds::default(),
             expected: Expected::default(),
+            detect: None,
             state: AHashMap::new(),
             options,
         }
@@ -75,6 +78,8 @@ pub struct FlowNotes {
     pub is_partial: bool,
     /// Payload bytes of both directions so far.
     pub bytes: u64,
+    /// An analyzer has met one of its limits: the history says that the analysis is not complete.
+    pub is_limited: bool,
     /// The originator turned out to be the responder: the engine swaps the flow's ends after this call.
     pub flip: bool,
 }
@@ -133,6 +138,11 @@ impl Output<'_> {
     /// Whether the beginning of the TCP connection was missed: most analyzers then stay silent, as Zeek's do.
     pub fn is_partial(&self) -> bool {
         self.notes.is_partial
+    }
+
+    /// A limit was exceeded: what follows is not analysed in full, and `history` says so with an `X`.
+    pub fn limit_exceeded(&mut self) {
+        self.notes.is_limited = true;
     }
 
     /// How this sensor is set.

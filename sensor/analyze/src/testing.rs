@@ -23,27 +23,14 @@ impl Line {
 /// A connection between a client and a server.
 pub(crate) struct Conversation {
     port: u16,
-    is_tcp: bool,
     segment: usize,
     pieces: Vec<(bool, Vec<u8>)>,
-    profile: Profile,
 }
 
 impl Conversation {
     /// A TCP connection to `port`, with handshake and orderly end.
     pub(crate) fn tcp(port: u16) -> Self {
-        Self { port, is_tcp: true, segment: 1460, pieces: Vec::new(), profile: Profile::Stock }
-    }
-
-    /// Datagrams to and from `port`.
-    pub(crate) fn udp(port: u16) -> Self {
-        Self { is_tcp: false, ..Self::tcp(port) }
-    }
-
-    /// Columns of Malcolm's profile too.
-    pub(crate) fn malcolm(mut self) -> Self {
-        self.profile = Profile::Malcolm;
-        self
+        Self { port, segment: 1460, pieces: Vec::new() }
     }
 
     /// Sends segments of at most `bytes`.
@@ -60,25 +47,19 @@ impl Conversation {
 
     /// All log lines but the times and uids.
     pub(crate) fn run(&self) -> Vec<Line> {
-        let mut sensor = Sensor::new(Options { profile: self.profile, ..Options::default() });
+        let mut sensor = Sensor::new(Options::default());
         let mut sender = Sender { sensor: &mut sensor, port: self.port, seq: [1000, 5000], at: 1_700_000_000_000_000 };
-        if self.is_tcp {
-            sender.segment(true, 0x02, &[]);
-            sender.segment(false, 0x12, &[]);
-            sender.segment(true, 0x10, &[]);
-            for (from, bytes) in &self.pieces {
-                for piece in bytes.chunks(self.segment) {
-                    sender.segment(*from, 0x18, piece);
-                }
-            }
-            sender.segment(true, 0x11, &[]);
-            sender.segment(false, 0x11, &[]);
-            sender.segment(true, 0x10, &[]);
-        } else {
-            for (from, bytes) in &self.pieces {
-                sender.datagram(*from, bytes);
+        sender.segment(true, 0x02, &[]);
+        sender.segment(false, 0x12, &[]);
+        sender.segment(true, 0x10, &[]);
+        for (from, bytes) in &self.pieces {
+            for piece in bytes.chunks(self.segment) {
+                sender.segment(*from, 0x18, piece);
             }
         }
+        sender.segment(true, 0x11, &[]);
+        sender.segment(false, 0x11, &[]);
+        sender.segment(true, 0x10, &[]);
         sensor.finish();
         let batch = sensor.take();
         batch
@@ -86,9 +67,9 @@ impl Conversation {
             .iter()
             .map(|record| {
                 let mut tsv = Vec::new();
-                Row::write(record.as_ref(), Format::Tsv, self.profile, &mut tsv);
+                Row::write(record.as_ref(), Format::Tsv, Profile::Stock, &mut tsv);
                 let text = String::from_utf8(tsv).unwrap();
-                let columns = record.log().columns.iter().filter(|c| self.profile == Profile::Malcolm || c.profile == Profile::Stock);
+                let columns = record.log().columns.iter().filter(|c| c.profile == Profile::Stock);
                 let varies = |name: &str| {
                     matches!(name, "ts" | "uid" | "duration" | "rtt")
                         || name.ends_with("pkts")
@@ -125,28 +106,17 @@ impl Sender<'_> {
         tcp.extend_from_slice(&[0x50, flags, 0xff, 0xff, 0, 0, 0, 0]);
         tcp.extend_from_slice(data);
         self.seq[own] += data.len() as u32 + u32::from(flags & 0x03 != 0);
-        self.packet(from_client, 6, tcp, 16);
+        self.packet(from_client, tcp);
     }
 
-    fn datagram(&mut self, from_client: bool, data: &[u8]) {
-        let (sport, dport) = if from_client { (40000, self.port) } else { (self.port, 40000) };
-        let mut udp = Vec::new();
-        udp.extend_from_slice(&sport.to_be_bytes());
-        udp.extend_from_slice(&dport.to_be_bytes());
-        udp.extend_from_slice(&(data.len() as u16 + 8).to_be_bytes());
-        udp.extend_from_slice(&[0, 0]);
-        udp.extend_from_slice(data);
-        self.packet(from_client, 17, udp, 6);
-    }
-
-    fn packet(&mut self, from_client: bool, protocol: u8, mut payload: Vec<u8>, sum_at: usize) {
+    fn packet(&mut self, from_client: bool, mut payload: Vec<u8>) {
         let (client, server) = (Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(93, 184, 216, 34));
         let (src, dst) = if from_client { (client, server) } else { (server, client) };
-        let sum = fold(checksum::sum(&payload, checksum::pseudo(IpAddr::V4(src), IpAddr::V4(dst), protocol, payload.len())));
-        payload[sum_at..sum_at + 2].copy_from_slice(&(!sum).to_be_bytes());
+        let sum = fold(checksum::sum(&payload, checksum::pseudo(IpAddr::V4(src), IpAddr::V4(dst), 6, payload.len())));
+        payload[16..18].copy_from_slice(&(!sum).to_be_bytes());
         let mut ip = vec![0x45, 0];
         ip.extend_from_slice(&(20 + payload.len() as u16).to_be_bytes());
-        ip.extend_from_slice(&[0, 0, 0x40, 0, 64, protocol, 0, 0]);
+        ip.extend_from_slice(&[0, 0, 0x40, 0, 64, 6, 0, 0]);
         ip.extend_from_slice(&src.octets());
         ip.extend_from_slice(&dst.octets());
         let sum = fold(checksum::sum(&ip, 0));

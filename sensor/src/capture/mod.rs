@@ -95,6 +95,11 @@ pub enum Error {
     /// No interface is named.
     #[error("no interface to capture from: name one in capture.interfaces of tenrec.toml or in PCAP_IFACE")]
     NoneWanted,
+    /// The process may not listen.
+    #[error(
+        "no permission to capture: run as root, or by the service unit, which gives CAP_NET_RAW, CAP_NET_ADMIN, CAP_BPF and CAP_PERFMON"
+    )]
+    NotPermitted,
     /// More are named than a program can count.
     #[error("{0} interfaces to capture from, at most 16 are possible")]
     TooMany(usize),
@@ -168,6 +173,9 @@ pub fn open(options: &Options) -> Result<(Capture, Vec<Source>), Error> {
     if options.interfaces.len() > abi::INTERFACES as usize {
         return Err(Error::TooMany(options.interfaces.len()));
     }
+    if !caps::has_cap(None, caps::CapSet::Effective, caps::Capability::CAP_NET_RAW).unwrap_or(true) {
+        return Err(Error::NotPermitted);
+    }
     let mut filters = Vec::new();
     for wanted in &options.interfaces {
         filters.push(Filter::compile(&wanted.filter)?);
@@ -195,6 +203,11 @@ pub fn open(options: &Options) -> Result<(Capture, Vec<Source>), Error> {
     if capture.open.is_empty() {
         let reasons: Vec<_> = capture.failures.iter().map(|(_, reason)| reason.as_str()).collect();
         return Err(Error::NoneWorks(reasons.join("; ")));
+    }
+    if capture.open.iter().all(|open| open.statistics.is_some()) {
+        // Nothing will ever come into the rings: give their memory back.
+        capture.xdp = None;
+        sources.iter_mut().for_each(|source| source.ring = None);
     }
     Ok((capture, sources))
 }
@@ -330,7 +343,7 @@ impl Drop for Capture {
     }
 }
 
-/// An error with all its causes, once each.
+/// An error with all its causes, once each. The middle of a very long one, the verifier's log, is left out.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -342,5 +355,16 @@ fn chain(error: &dyn std::error::Error) -> String {
         }
         cause = error.source();
     }
-    text
+    shortened(&text)
+}
+
+fn shortened(text: &str) -> String {
+    const LONGEST: usize = 1000;
+    let length = text.chars().count();
+    if length <= LONGEST {
+        return text.to_owned();
+    }
+    let beginning: String = text.chars().take(LONGEST / 3).collect();
+    let end: String = text.chars().skip(length - LONGEST * 2 / 3).collect();
+    format!("{beginning} […] {end}").replace('\n', " | ")
 }

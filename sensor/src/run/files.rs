@@ -15,6 +15,7 @@ use std::{
 use analyze::files::Chunk;
 use rtrb::Consumer;
 
+use super::file_budget::FileBudget;
 use crate::carver::{Carver, Finished};
 
 /// How long the carver rests when there is nothing to do.
@@ -30,6 +31,8 @@ pub struct Options {
     pub folder: PathBuf,
     /// Bytes of the file system that stay free: below, new files are left out and counted.
     pub floor_bytes: u64,
+    /// Bytes that all files may take, oldest deleted first; 0: no bound but the floor.
+    pub budget_bytes: u64,
 }
 
 /// What the carver has done, for others to read.
@@ -53,16 +56,26 @@ pub fn start(
     finished: impl FnMut(Finished) + Send + 'static,
 ) -> io::Result<(JoinHandle<()>, Arc<Carved>)> {
     let folder = options.folder.display();
-    let carver = Carver::create(&options.folder).map_err(|error| {
+    let explain = |error: io::Error| {
         io::Error::new(error.kind(), format!("cannot keep files in {folder}: {error}; change files.folder in tenrec.toml"))
-    })?;
+    };
+    let carver = Carver::create(&options.folder).map_err(explain)?;
+    let budget = FileBudget::open(&options.folder, options.budget_bytes).map_err(explain)?;
     let carved = Arc::new(Carved::default());
     let shared = Arc::clone(&carved);
-    let thread = thread::Builder::new().name("carver".to_owned()).spawn(move || run(carver, &options, workers, finished, &shared))?;
+    let thread =
+        thread::Builder::new().name("carver".to_owned()).spawn(move || run(carver, budget, &options, workers, finished, &shared))?;
     Ok((thread, carved))
 }
 
-fn run(mut carver: Carver, options: &Options, mut workers: Vec<Consumer<Vec<Chunk>>>, mut finished: impl FnMut(Finished), carved: &Carved) {
+fn run(
+    mut carver: Carver,
+    mut budget: FileBudget,
+    options: &Options,
+    mut workers: Vec<Consumer<Vec<Chunk>>>,
+    mut finished: impl FnMut(Finished),
+    carved: &Carved,
+) {
     let (mut failing, mut left_out) = (false, 0);
     let (mut room, mut looked) = (has_room(options), Instant::now());
     loop {
@@ -78,7 +91,11 @@ fn run(mut carver: Carver, options: &Options, mut workers: Vec<Consumer<Vec<Chun
                     continue;
                 }
                 match carver.take(chunk) {
-                    Ok(Some(file)) => finished(file),
+                    Ok(Some(file)) => {
+                        failing = false;
+                        budget.add(&file);
+                        finished(file);
+                    }
                     Ok(None) => {}
                     Err(error) if failing => tracing::debug!(%error, "a file could not be kept"),
                     Err(error) => {

@@ -10,10 +10,13 @@
 //! and left out; only without any interface, without a place for logs, or without the sandbox nothing goes on.
 
 pub mod control;
+pub mod delivery;
+pub mod file_budget;
 pub mod files;
 pub mod log_files;
 pub mod plan;
 pub mod records;
+pub mod scanning;
 pub mod worker;
 
 use std::{
@@ -120,7 +123,7 @@ impl Status {
 }
 
 /// How long services have to end, and with them the delivery of what was just recorded.
-const FAREWELL: Duration = Duration::from_secs(5);
+const FAREWELL: Duration = Duration::from_secs(7);
 
 /// Runs until it is told to end.
 ///

@@ -11,7 +11,7 @@ use std::{
 use analyze::log::{Format, Profile};
 use settings::{CaptureMode, CarvingMode, Compression, Settings, ZeekFormat, control::Response};
 
-use super::{Plan, control, files, log_files, records};
+use super::{Plan, control, delivery, files, log_files, records, scanning};
 use crate::{
     capture::{self, Mode, Wanted},
     pcap,
@@ -26,6 +26,8 @@ pub fn run(settings: &Settings, path: &Path) -> anyhow::Result<()> {
     settings.check_for_capture(path)?;
     let listener = control::bind(&settings.control.socket)?;
     let mut plan = plan(settings, path);
+    scanning::add(settings, &mut plan);
+    delivery::add(settings, &mut plan);
     let identity = control::Identity { node: settings.node.name.clone(), reload: reloader(settings, path) };
     let reload = Arc::clone(&identity.reload);
     plan.reload = Box::new(move || match reload() {
@@ -47,8 +49,18 @@ pub fn plan(settings: &Settings, path: &Path) -> Plan {
         capture: capture_options(settings),
         pcap: settings.pcap.enabled.then(|| pcap_options(settings)),
         analysis: analysis(settings),
-        records: records::Options { logs: settings.logs.enabled.then(|| log_options(settings)), profile: profile(settings), deliver: None },
-        files: files::Options { folder: settings.files.folder.clone(), floor_bytes: megabytes(settings.disk.floor_megabytes) },
+        records: records::Options {
+            logs: settings.logs.enabled.then(|| log_options(settings)),
+            profile: profile(settings),
+            format: format(settings),
+            deliver: None,
+            scanned: None,
+        },
+        files: files::Options {
+            folder: settings.files.folder.clone(),
+            floor_bytes: megabytes(settings.disk.floor_megabytes),
+            budget_bytes: megabytes(settings.files.budget_megabytes),
+        },
         finished: Box::new(drop),
         policy: policy(settings, path),
         reload: Box::new(|| {}),
@@ -128,14 +140,18 @@ fn profile(settings: &Settings) -> Profile {
     }
 }
 
+fn format(settings: &Settings) -> Format {
+    match settings.analysis.zeek {
+        ZeekFormat::Json => Format::Json,
+        ZeekFormat::Tsv => Format::Tsv,
+    }
+}
+
 fn log_options(settings: &Settings) -> log_files::Options {
     let of = &settings.logs;
     log_files::Options {
         folder: of.folder.clone(),
-        format: match settings.analysis.zeek {
-            ZeekFormat::Json => Format::Json,
-            ZeekFormat::Tsv => Format::Tsv,
-        },
+        format: format(settings),
         profile: profile(settings),
         node: settings.node.name.clone(),
         rotate: Duration::from_secs(of.rotate_minutes.saturating_mul(60)),

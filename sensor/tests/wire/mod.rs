@@ -27,8 +27,7 @@ impl Wire {
     pub fn lay(test: &str) -> Option<Self> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let _ = tracing_subscriber::fmt().with_test_writer().try_init();
-        if !rustix::process::getuid().is_root() {
-            eprintln!("SKIPPED: {test}: needs root for network namespaces and BPF");
+        if !has_bpf(test) {
             return None;
         }
         let name = format!("tenrec-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
@@ -71,6 +70,23 @@ impl Drop for Wire {
     fn drop(&mut self) {
         move_into_link_name_space(self.home.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
         let _ = Command::new("ip").args(["netns", "del", &self.name]).status();
+    }
+}
+
+/// Whether eBPF programs can be loaded here; if not, says loudly why the test is skipped.
+pub fn has_bpf(test: &str) -> bool {
+    if !cfg!(has_ebpf) {
+        eprintln!("SKIPPED: {test}: the XDP object is not built: run `make ebpf`");
+        return false;
+    }
+    // r0 = XDP_PASS, exit.
+    let program = [[0xb7, 0, 0, 0, 2, 0, 0, 0], [0x95, 0, 0, 0, 0, 0, 0, 0]];
+    match sys::load_xdp("probe", &program) {
+        Ok(_) => true,
+        Err(error) => {
+            eprintln!("SKIPPED: {test}: eBPF programs cannot be loaded here (root is needed): {error}");
+            false
+        }
     }
 }
 

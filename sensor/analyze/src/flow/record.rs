@@ -190,7 +190,7 @@ impl ConnRecord {
 }
 
 /// Suricata's name of a protocol that Zeek names otherwise.
-pub(crate) fn eve_name(service: &'static str) -> &'static str {
+pub fn eve_name(service: &'static str) -> &'static str {
     match service {
         "ssl" => "tls",
         "krb" | "krb_tcp" => "krb5",
@@ -230,13 +230,8 @@ fn tcp_state(state: Pair<State>, sizes: Pair<u64>, history: &str) -> &'static st
         (Reset, Reset) if sizes.orig == 0 && sizes.resp == 0 => "REJ",
         (o, Reset) if absent(o) => "RSTRH",
         (_, Reset) => "RSTR",
-        (Reset, r) if absent(r) => {
-            if is_reset_before_answer(history) {
-                "RSTOS0"
-            } else {
-                "OTH"
-            }
-        }
+        (Reset, r) if absent(r) && is_reset_before_answer(history) => "RSTOS0",
+        (Reset, r) if absent(r) => "OTH",
         (Reset, _) => "RSTO",
         (Closed, Closed) => "SF",
         (Closed, r) => {

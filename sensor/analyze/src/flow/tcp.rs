@@ -113,6 +113,8 @@ pub(crate) struct Outcome {
     pub(crate) lively: bool,
     /// Originator and responder were mistaken for each other.
     pub(crate) flip: bool,
+    /// A window scale that RFC 7323 §2.3 does not allow.
+    pub(crate) bad_scale: Option<u8>,
 }
 
 impl Segment {
@@ -257,6 +259,12 @@ impl Tcp {
         self.is_partial
     }
 
+    /// Whether the handshake was seen, or traffic of both sides in its place.
+    pub(crate) fn is_established(&self) -> bool {
+        let speaks = |state: State| !state.is_handshake();
+        speaks(self.sides.orig.state) && speaks(self.sides.resp.state)
+    }
+
     /// Whether both sides have closed.
     pub(crate) const fn is_closed(&self) -> bool {
         self.sides.orig.did_close && self.sides.resp.did_close
@@ -336,7 +344,8 @@ impl Tcp {
             if segment.len > 0 {
                 weird("SYN_with_data");
             }
-            start_window(own, peer, segment, weird);
+            start_window(own, peer, segment);
+            out.bad_scale = segment.scale.filter(|scale| *scale > 14);
         }
         if segment.fin {
             own.fins = own.fins.saturating_add(1);
@@ -403,10 +412,10 @@ impl Tcp {
 
     fn step(&mut self, from: Direction, s: &Segment, advance: i32, out: &mut Outcome, weird: &mut dyn FnMut(&'static str)) {
         match self.sides.of(from).state {
-            State::Inactive => self.from_inactive(from, s, out, weird),
-            State::SynSent | State::SynAckSent => self.from_syn_sent(from, s, out, weird),
-            State::Established | State::Partial => self.from_established(from, s, out, weird),
-            State::Closed => self.from_closed(from, s, advance, out, weird),
+            State::Inactive => self.in_inactive(from, s, out, weird),
+            State::SynSent | State::SynAckSent => self.in_syn_sent(from, s, out, weird),
+            State::Established | State::Partial => self.in_established(from, s, out, weird),
+            State::Closed => self.in_closed(from, s, advance, out, weird),
             State::Reset => {
                 if s.syn {
                     weird("SYN_after_reset");
@@ -421,7 +430,7 @@ impl Tcp {
         }
     }
 
-    fn from_inactive(&mut self, from: Direction, s: &Segment, out: &mut Outcome, weird: &mut dyn FnMut(&'static str)) {
+    fn in_inactive(&mut self, from: Direction, s: &Segment, out: &mut Outcome, weird: &mut dyn FnMut(&'static str)) {
         let is_orig = from.is_orig();
         let orig_state = self.sides.orig.state;
         let mut unpartial = false;
@@ -461,12 +470,10 @@ impl Tcp {
                 weird("spontaneous_FIN");
             }
         }
-        let mut over = false;
         if s.rst {
             own.set(State::Reset, peer.state, out);
             let rejects = if is_orig { peer.state == State::Established } else { matches!(peer.state, State::SynSent | State::SynAckSent) };
             out.close = true;
-            over = rejects;
             if !rejects && peer.state == State::Inactive {
                 weird("spontaneous_RST");
             }
@@ -484,15 +491,13 @@ impl Tcp {
         if unpartial {
             self.is_partial = false;
         }
-        // A rejected connection stays active for its timers, as in Zeek.
-        let _ = over;
         if out.flip {
             // The caller flips the flow, and with it the sides.
             self.is_partial = false;
         }
     }
 
-    fn from_syn_sent(&mut self, from: Direction, s: &Segment, out: &mut Outcome, weird: &mut dyn FnMut(&'static str)) {
+    fn in_syn_sent(&mut self, from: Direction, s: &Segment, out: &mut Outcome, weird: &mut dyn FnMut(&'static str)) {
         let is_orig = from.is_orig();
         let (own, peer) = self.both(from);
         if s.syn {
@@ -520,7 +525,7 @@ impl Tcp {
         }
     }
 
-    fn from_established(&mut self, from: Direction, s: &Segment, out: &mut Outcome, weird: &mut dyn FnMut(&'static str)) {
+    fn in_established(&mut self, from: Direction, s: &Segment, out: &mut Outcome, weird: &mut dyn FnMut(&'static str)) {
         let (own, peer) = self.both(from);
         if s.syn && own.state == State::Partial && peer.state == State::Inactive && !s.ack {
             weird("SYN_after_partial");
@@ -543,7 +548,7 @@ impl Tcp {
         }
     }
 
-    fn from_closed(&mut self, from: Direction, s: &Segment, advance: i32, out: &mut Outcome, weird: &mut dyn FnMut(&'static str)) {
+    fn in_closed(&mut self, from: Direction, s: &Segment, advance: i32, out: &mut Outcome, weird: &mut dyn FnMut(&'static str)) {
         let (own, peer) = self.both(from);
         if s.syn {
             weird("SYN_after_close");
@@ -661,7 +666,7 @@ fn window(own: &mut Side, peer: &Side, from: Direction, s: &Segment, history: &m
     }
 }
 
-fn start_window(own: &mut Side, peer: &mut Side, s: &Segment, weird: &mut dyn FnMut(&'static str)) {
+fn start_window(own: &mut Side, peer: &mut Side, s: &Segment) {
     match s.scale {
         None => {
             own.window_scale = 0;
@@ -671,9 +676,6 @@ fn start_window(own: &mut Side, peer: &mut Side, s: &Segment, weird: &mut dyn Fn
         }
         Some(scale) => {
             // RFC 7323 §2.3: a shift count above 14 is taken as 14.
-            if scale > 14 {
-                weird("TCP_scale_range");
-            }
             own.window_scale = scale.min(14);
             own.window_seq = s.seq;
             own.window_ack_seq = s.ack_seq;

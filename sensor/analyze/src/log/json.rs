@@ -75,7 +75,7 @@ impl<'o> Json<'o> {
     /// An array of strings.
     pub fn strings<'v>(&mut self, key: &str, values: impl IntoIterator<Item = &'v [u8]>) {
         self.key(key);
-        self.array(values, |out, value| string(out, value));
+        self.array(values, string);
     }
 
     /// An array of numbers.

@@ -1,30 +1,31 @@
 //! The protocols: one folder each, one row each in [`PROTOCOLS`].
 
 pub(crate) mod der;
+pub mod dhcp;
+pub mod dnp3;
 pub mod dns;
+pub mod ftp;
 pub mod http;
+pub mod irc;
+pub mod kerberos;
+pub mod ldap;
+pub mod modbus;
+pub mod mqtt;
+pub mod mysql;
+pub mod ntp;
+pub mod quic;
+pub mod radius;
+pub mod redis;
+pub mod rfb;
+pub mod smtp;
+pub mod socks;
+pub mod ssh;
+pub mod syslog;
+pub mod tls;
+pub mod websocket;
+pub mod x509;
 #[cfg(test)]
 mod testing;
-pub mod ldap;
-pub mod mysql;
-pub mod quic;
-pub mod redis;
-pub mod smtp;
-pub mod ssh;
-pub mod dnp3;
-pub mod ntp;
-pub mod syslog;
-pub mod dhcp;
-pub mod ftp;
-pub mod kerberos;
-pub mod mqtt;
-pub mod irc;
-pub mod modbus;
-pub mod radius;
-pub mod socks;
-pub mod rfb;
-pub mod tls;
-pub mod x509;
 
 use crate::Protocol;
 
@@ -61,6 +62,5 @@ pub static PROTOCOLS: &[&Protocol] = &[
 
 /// What an HTTP connection becomes after `101 Switching Protocols`, by the token of its `Upgrade` field.
 pub(crate) fn upgrade(token: &[u8]) -> Option<&'static Protocol> {
-    let _ = token;
-    None
+    (token == b"websocket").then_some(&websocket::WEBSOCKET)
 }

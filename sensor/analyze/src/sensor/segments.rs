@@ -12,7 +12,7 @@ use crate::flow::{Flow, Kind, ports};
 use crate::output::Sink;
 use crate::packet::ip::Ip;
 use crate::packet::{Below, checksum};
-use crate::{Direction, Endpoint, Interval, Time, Transport};
+use crate::{Direction, Endpoint, Interval, Time, Transport, detect};
 
 /// Zeek's `tcp_SYN_timeout`: the first look whether a connection has quietly ended.
 pub(super) const EXPIRE_FIRST: Interval = Interval::from_secs(5);
@@ -113,6 +113,9 @@ impl Sensor {
         let outcome = tcp.segment(from, segment, &mut flow.history, &mut |name| sink.weird(at, Some(&id), name, None, None));
         if !tcp.is_closed() {
             flow.last = at;
+        }
+        if let Some(scale) = outcome.bad_scale {
+            sink.weird(at, Some(&id), "TCP_scale_range", Some(scale.to_string().as_bytes()), Some("TCP"));
         }
         if outcome.flip {
             flow.flip();
@@ -242,9 +245,20 @@ fn gap(flow: &mut Flow, sink: &mut Sink, at: Time, of: Direction, len: u64) {
 }
 
 fn deliver(flow: &mut Flow, sink: &mut Sink, at: Time, from: Direction, data: &[u8]) {
-    if flow.app.is_interested() && !data.is_empty() {
+    if data.is_empty() {
+        return;
+    }
+    if sink.detect.is_some() {
+        let is_established = matches!(&flow.kind, Kind::Tcp(tcp) if tcp.is_established());
+        detect::show(sink.detect.as_mut(), at, &flow.id, from, is_established, &flow.notes, data);
+    }
+    if flow.app.is_interested() {
+        let was_limited = flow.notes.is_limited;
         let (app, mut scene) = split(flow, at, sink);
         app.stream(&mut scene, from, data);
+        if flow.notes.is_limited && !was_limited {
+            flow.history.push(b'X');
+        }
     }
 }
 

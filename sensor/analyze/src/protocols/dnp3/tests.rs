@@ -7,7 +7,8 @@ const REQUEST: &[u8] = b"\x05\x64\x14\xc4\x01\x00\x02\x00\xc1\x30\xc0\xc0\x01\x3
 
 fn framed(head: [u8; 8], body: &[u8]) -> Vec<u8> {
     let sum = |bytes: &[u8]| {
-        let sum = bytes.iter().fold(0u16, |sum, &b| (0..8).fold(sum ^ u16::from(b), |s, _| if s & 1 == 1 { s >> 1 ^ 0xa6bc } else { s >> 1 }));
+        let sum =
+            bytes.iter().fold(0u16, |sum, &b| (0..8).fold(sum ^ u16::from(b), |s, _| if s & 1 == 1 { s >> 1 ^ 0xa6bc } else { s >> 1 }));
         (!sum).to_le_bytes()
     };
     let mut all = [&head[..], &sum(&head)].concat();

@@ -49,7 +49,8 @@ impl<'a> Frame<'a> {
         let Some(header) = reader.take(HEADER) else {
             return if b"\x05\x64".starts_with(bytes.get(..2).unwrap_or(bytes)) { Read::NeedMore } else { Read::Bad(Oddity::Magic) };
         };
-        let ([m0, m1, length, control, ..], Some(&sum)) = (header.first_chunk::<8>().copied().unwrap_or_default(), header.last_chunk()) else {
+        let ([m0, m1, length, control, ..], Some(&sum)) = (header.first_chunk::<8>().copied().unwrap_or_default(), header.last_chunk())
+        else {
             return Read::NeedMore;
         };
         if [m0, m1] != [5, 0x64] {
@@ -80,20 +81,49 @@ impl<'a> Frame<'a> {
 
 /// CRC-16/DNP, low byte first.
 fn crc(bytes: &[u8]) -> [u8; 2] {
-    let sum = bytes.iter().fold(0u16, |sum, &byte| {
-        (0..8).fold(sum ^ u16::from(byte), |sum, _| if sum & 1 == 1 { sum >> 1 ^ 0xa6bc } else { sum >> 1 })
-    });
+    let sum = bytes
+        .iter()
+        .fold(0u16, |sum, &byte| (0..8).fold(sum ^ u16::from(byte), |sum, _| if sum & 1 == 1 { sum >> 1 ^ 0xa6bc } else { sum >> 1 }));
     (!sum).to_le_bytes()
 }
 
 /// Names of function codes (scripts/base/protocols/dnp3/consts.zeek).
 pub(super) fn function(code: u8) -> Cow<'static, str> {
     const REQUESTS: [&str; 34] = [
-        "CONFIRM", "READ", "WRITE", "SELECT", "OPERATE", "DIRECT_OPERATE", "DIRECT_OPERATE_NR", "IMMED_FREEZE", "IMMED_FREEZE_NR",
-        "FREEZE_CLEAR", "FREEZE_CLEAR_NR", "FREEZE_AT_TIME", "FREEZE_AT_TIME_NR", "COLD_RESTART", "WARM_RESTART", "INITIALIZE_DATA",
-        "INITIALIZE_APPL", "START_APPL", "STOP_APPL", "SAVE_CONFIG", "ENABLE_UNSOLICITED", "DISABLE_UNSOLICITED", "ASSIGN_CLASS",
-        "DELAY_MEASURE", "RECORD_CURRENT_TIME", "OPEN_FILE", "CLOSE_FILE", "DELETE_FILE", "GET_FILE_INFO", "AUTHENTICATE_FILE",
-        "ABORT_FILE", "ACTIVATE_CONFIG", "AUTHENTICATE_REQ", "AUTHENTICATE_REQ_NR",
+        "CONFIRM",
+        "READ",
+        "WRITE",
+        "SELECT",
+        "OPERATE",
+        "DIRECT_OPERATE",
+        "DIRECT_OPERATE_NR",
+        "IMMED_FREEZE",
+        "IMMED_FREEZE_NR",
+        "FREEZE_CLEAR",
+        "FREEZE_CLEAR_NR",
+        "FREEZE_AT_TIME",
+        "FREEZE_AT_TIME_NR",
+        "COLD_RESTART",
+        "WARM_RESTART",
+        "INITIALIZE_DATA",
+        "INITIALIZE_APPL",
+        "START_APPL",
+        "STOP_APPL",
+        "SAVE_CONFIG",
+        "ENABLE_UNSOLICITED",
+        "DISABLE_UNSOLICITED",
+        "ASSIGN_CLASS",
+        "DELAY_MEASURE",
+        "RECORD_CURRENT_TIME",
+        "OPEN_FILE",
+        "CLOSE_FILE",
+        "DELETE_FILE",
+        "GET_FILE_INFO",
+        "AUTHENTICATE_FILE",
+        "ABORT_FILE",
+        "ACTIVATE_CONFIG",
+        "AUTHENTICATE_REQ",
+        "AUTHENTICATE_REQ_NR",
     ];
     match (code, REQUESTS.get(usize::from(code))) {
         (_, Some(name)) => Cow::Borrowed(name),

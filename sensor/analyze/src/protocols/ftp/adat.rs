@@ -42,7 +42,9 @@ impl Tokens {
                 }
                 // Other mechanisms than TLS are not looked at.
                 let is_record = |token: &[u8]| match token {
-                    [22, _, _, high, low, ..] => token.len().checked_sub(RECORD_HEADER) == Some(usize::from(u16::from_be_bytes([*high, *low]))),
+                    [22, _, _, high, low, ..] => {
+                        token.len().checked_sub(RECORD_HEADER) == Some(usize::from(u16::from_be_bytes([*high, *low])))
+                    }
                     _ => false,
                 };
                 let token = token.filter(|token| is_record(token));

@@ -34,7 +34,10 @@ fn recognises(beginning: &Beginning<'_>) -> Match {
     let lines = |bytes: &'_ [u8]| bytes.split(|&b| b == b'\n' || b == b'\r').map(|l| l.trim_ascii_start().to_vec()).collect::<Vec<_>>();
     let is_user = |line: &Vec<u8>| line.get(..5).is_some_and(|word| word.eq_ignore_ascii_case(b"USER "));
     let greeting = beginning.resp.trim_ascii_start();
-    if !b"120".starts_with(greeting.get(..greeting.len().min(3)).unwrap_or_default()) && !greeting.starts_with(b"220") && greeting.len() >= 3 {
+    if !b"120".starts_with(greeting.get(..greeting.len().min(3)).unwrap_or_default())
+        && !greeting.starts_with(b"220")
+        && greeting.len() >= 3
+    {
         return Match::No;
     }
     let wants = |line: &Vec<u8>| matches!(wire::code(line), 230 | 331) && line.get(3).is_none_or(|b| !b.is_ascii_digit());

@@ -21,8 +21,7 @@ const MAX_REPLY: usize = 4096;
 const LOGGED: &[&[u8]] = &[b"APPE", b"DELE", b"RETR", b"STOR", b"STOU", b"ACCT", b"PORT", b"PASV", b"EPRT", b"EPSV"];
 
 /// Commands whose argument is a path.
-const FILES: &[&[u8]] =
-    &[b"APPE", b"CWD", b"DELE", b"MKD", b"RETR", b"RMD", b"RNFR", b"RNTO", b"STOR", b"STOU", b"REST", b"SIZE", b"MDTM"];
+const FILES: &[&[u8]] = &[b"APPE", b"CWD", b"DELE", b"MKD", b"RETR", b"RMD", b"RNFR", b"RNTO", b"STOR", b"STOU", b"REST", b"SIZE", b"MDTM"];
 
 /// Users whose passwords are shown.
 const GUESTS: &[&[u8]] = &[b"anonymous", b"ftp", b"ftpuser", b"guest"];
@@ -224,7 +223,9 @@ impl Session {
             self.current = Some(command);
             self.log(out);
         }
-        if !self.logged && let Some(command) = self.current.take() {
+        if !self.logged
+            && let Some(command) = self.current.take()
+        {
             let row = self.row(&command, out);
             out.record(row);
         }

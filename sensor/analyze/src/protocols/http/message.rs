@@ -322,13 +322,11 @@ impl Message {
         match &*name.to_ascii_lowercase() {
             b"content-length" => self.take_length(token, out),
             b"content-range" if self.is_206 => self.take_range(value, out),
-            b"transfer-encoding" => {
-                // RFC 9112 §6.1: HTTP/1.0 knows no transfer codings.
-                if token.eq_ignore_ascii_case(b"chunked") && self.version >= (1, 1) {
-                    self.chunked = true;
-                    if self.has_length && self.from.is_orig() {
-                        out.weird_detail("HTTP_content_length_and_chunked", None, Some("HTTP"));
-                    }
+            // RFC 9112 §6.1: HTTP/1.0 knows no transfer codings.
+            b"transfer-encoding" if token.eq_ignore_ascii_case(b"chunked") && self.version >= (1, 1) => {
+                self.chunked = true;
+                if self.has_length && self.from.is_orig() {
+                    out.weird_detail("HTTP_content_length_and_chunked", None, Some("HTTP"));
                 }
             }
             b"content-encoding" => {
@@ -655,5 +653,6 @@ impl mime::Sink for PartSink<'_, '_, '_, '_> {
     fn too_deep(&mut self) {
         let limit = mime::MAX_DEPTH.to_string();
         self.out.weird_detail("exceeded_mime_max_depth", Some(limit.as_bytes()), Some("HTTP"));
+        self.out.limit_exceeded();
     }
 }

@@ -169,16 +169,22 @@ impl Analyzer for Http {
                         }
                         return Step::Consumed(at);
                     };
-                    let is_bare_lf = n == line.len() + 1;
-                    if is_bare_lf && !self.weird_line && half.message.as_ref().is_none_or(|m| m.is_in_header()) {
-                        // Zeek says so once of a connection, of any line end that is not CR LF.
+                    if n == line.len() && !self.weird_line {
+                        // The told length ends within a line. Zeek says so once of a connection.
                         self.weird_line = true;
                         out.weird_detail("line_terminated_without_CRLF", None, Some("CONTENTLINE"));
                     }
                     if let Some(step) = self.line(from, line, n, out) {
+                        let rest = bytes.len().saturating_sub(at + n);
                         return match step {
                             Step::Identify(_) => Step::Identify(at + n),
-                            Step::Become(_, protocol) => Step::Become(at + n, protocol),
+                            Step::Become(_, protocol) => {
+                                if rest > 0 {
+                                    let addl = rest.to_string();
+                                    out.weird_detail("protocol_data_with_HTTP_upgrade_reply", Some(addl.as_bytes()), Some("HTTP"));
+                                }
+                                Step::Become(at + n, protocol)
+                            }
                             other => other,
                         };
                     }
@@ -241,6 +247,10 @@ impl Http {
                 }
                 let upgrade = message.is_upgrade().then(|| message.upgrade.clone()).flatten();
                 let code = self.code;
+                if header_done && code == 101 && upgrade.as_deref() == Some(b"websocket") {
+                    let record = self.transactions.websocket(out);
+                    out.record(record);
+                }
                 self.settle(from, out);
                 if header_done && !from.is_orig() {
                     if self.is_connect && line.is_empty() {
@@ -287,7 +297,6 @@ impl Http {
         if version == (0, 9) && request.method != b"GET" {
             // HTTP/0.9 knows no other method.
             out.weird_detail("invalid_http_09_request_method", Some(request.method), Some("HTTP"));
-            out.weird_detail("bad_HTTP_request", None, Some("HTTP"));
         }
         self.set_version(Direction::Originator, version, out);
         self.requests += 1;

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use super::record::{Files, HttpRecord};
 use super::wire::Version;
 use crate::log::Profile;
+use crate::protocols::websocket::WebSocketRecord;
 use crate::{Direction, FlowId, Output, Time, Uid, mime};
 
 /// Requests without a response. Zeek's `HTTP::max_pending_requests`.
@@ -96,6 +97,22 @@ impl Transactions {
         record.status_msg = Some(reason);
     }
 
+    /// The WebSocket connection that the response at hand agrees to.
+    pub(super) fn websocket(&mut self, out: &Output<'_>) -> WebSocketRecord {
+        let record = self.of(Direction::Responder, out.at, out.id).clone();
+        WebSocketRecord {
+            at: out.at,
+            id: out.id,
+            host: record.host,
+            uri: record.uri,
+            user_agent: record.user_agent,
+            subprotocol: record.websocket.subprotocol,
+            client_protocols: record.websocket.client_protocols,
+            server_extensions: record.websocket.server_extensions,
+            client_extensions: record.websocket.client_extensions,
+        }
+    }
+
     /// Whether the response at hand answers a request of this method.
     pub(super) fn is_method(&self, method: &[u8]) -> bool {
         self.pending.get(&self.response).and_then(|r| r.method.as_deref()) == Some(method)
@@ -133,6 +150,10 @@ impl Transactions {
         match &*upper {
             b"CONTENT-DISPOSITION" if has_name(value, b"filename") => record.filename = super::wire::filename(value),
             b"CONTENT-TYPE" if has_name(value, b"name") => record.filename = super::wire::filename(value),
+            b"SEC-WEBSOCKET-PROTOCOL" if from.is_orig() => record.websocket.client_protocols = list(value),
+            b"SEC-WEBSOCKET-PROTOCOL" => record.websocket.subprotocol = Some(value.to_vec()),
+            b"SEC-WEBSOCKET-EXTENSIONS" if from.is_orig() => record.websocket.client_extensions = list(value),
+            b"SEC-WEBSOCKET-EXTENSIONS" => record.websocket.server_extensions = list(value),
             _ => {}
         }
         if !from.is_orig() {
@@ -214,6 +235,11 @@ impl Transactions {
             HttpRecord::new(at, id, *depth)
         })
     }
+}
+
+/// The items of a list in one field; a bounded number of them.
+fn list(value: &[u8]) -> Vec<Vec<u8>> {
+    value.split(|b| *b == b',').map(|item| item.trim_ascii().to_vec()).filter(|item| !item.is_empty()).take(MAX_FIELD_NAMES).collect()
 }
 
 fn files(record: &mut HttpRecord, from: Direction) -> &mut Files {

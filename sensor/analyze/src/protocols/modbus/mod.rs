@@ -41,4 +41,9 @@ impl Analyzer for Connection {
         }
         Step::Consumed(message.len)
     }
+
+    /// What comes next most often starts a message.
+    fn gap(&mut self, _: Direction, _: u64, _: &mut Output<'_>) -> Step {
+        Step::Consumed(0)
+    }
 }

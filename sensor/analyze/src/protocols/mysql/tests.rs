@@ -18,7 +18,9 @@ const OK: &[u8] = &[0, 0, 0, 2, 0, 0, 0];
 
 #[test]
 fn a_login_and_queries_are_rows() {
-    let server = [packet(1, &[1]), packet(2, &[b"\x03def".as_slice(), &[0; 20]].concat()), packet(3, &[0xfe, 0, 0, 0, 0]), packet(4, b"\x01x")].concat();
+    let server =
+        [packet(1, &[1]), packet(2, &[b"\x03def".as_slice(), &[0; 20]].concat()), packet(3, &[0xfe, 0, 0, 0, 0]), packet(4, b"\x01x")]
+            .concat();
     let rows = any_split_gives_the_same_rows(
         &MYSQL,
         3306,

@@ -81,7 +81,11 @@ fn power(byte: u8) -> Interval {
 /// Sixteen bits of seconds and sixteen of fractions.
 fn short(reader: &mut Reader<'_>) -> Option<Interval> {
     let (seconds, fraction) = (reader.u16()?.cast_signed(), reader.u16()?);
-    Some(Interval(i64::from(seconds).saturating_mul(1_000_000).saturating_add((i64::from(fraction).saturating_mul(1_000_000).saturating_add(1 << 15)) >> 16)))
+    Some(Interval(
+        i64::from(seconds)
+            .saturating_mul(1_000_000)
+            .saturating_add((i64::from(fraction).saturating_mul(1_000_000).saturating_add(1 << 15)) >> 16),
+    ))
 }
 
 /// Thirty-two bits of seconds and thirty-two of fractions; nothing is nothing.

@@ -15,7 +15,10 @@ fn replies_meet_their_commands() {
 
 #[test]
 fn nested_replies_are_printed() {
-    assert_eq!(rows(&[(ORIG, b"XRANGE\r\n"), (RESP, b"*2\r\n*2\r\n$1\r\na\r\n:1\r\n*0\r\n")]), ["XRANGE - - T [[a\\x2c 1]\\x2c []]".replace("\\x2c", ",")]);
+    assert_eq!(
+        rows(&[(ORIG, b"XRANGE\r\n"), (RESP, b"*2\r\n*2\r\n$1\r\na\r\n:1\r\n*0\r\n")]),
+        ["XRANGE - - T [[a\\x2c 1]\\x2c []]".replace("\\x2c", ",")]
+    );
 }
 
 #[test]

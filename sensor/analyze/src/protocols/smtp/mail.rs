@@ -90,7 +90,8 @@ impl Mail {
                 return;
             }
             if entity.kind == Kind::Leaf {
-                let in_multipart = level.checked_sub(1).and_then(|up| self.entities.get(up)).is_some_and(|e| matches!(e.kind, Kind::Multipart(_)));
+                let in_multipart =
+                    level.checked_sub(1).and_then(|up| self.entities.get(up)).is_some_and(|e| matches!(e.kind, Kind::Multipart(_)));
                 return self.body_line(level, line, ended, in_multipart, target);
             }
             level = level.saturating_add(1);

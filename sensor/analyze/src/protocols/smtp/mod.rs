@@ -160,7 +160,7 @@ impl Analyzer for Session {
             None => return Step::NeedMore,
         };
         // Some clients send CR CR LF.
-        let line = line.iter().rposition(|&c| c != b'\r').map_or(&line[..0], |last| line.get(..=last).unwrap_or_default());
+        let line = line.iter().rposition(|&c| c != b'\r').and_then(|last| line.get(..=last)).unwrap_or_default();
         let len = reader.position();
         if is_client {
             if self.client(from, line, ended, out) {

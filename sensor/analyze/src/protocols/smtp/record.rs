@@ -198,7 +198,14 @@ impl Record for Smtp {
 impl Smtp {
     /// Whether the mail was written in a browser (scripts/policy/protocols/smtp/software.zeek's names).
     fn is_webmail(&self) -> bool {
-        const NAMES: &[&[u8]] = &[b"iPlanet Messenger", b"Sun Java\xe2\x84\xa2 System Messenger Express", b"IMP", b"SquirrelMail", b"NeoMail", b"ZimbraWebClient"];
+        const NAMES: &[&[u8]] = &[
+            b"iPlanet Messenger",
+            b"Sun Java\xe2\x84\xa2 System Messenger Express",
+            b"IMP",
+            b"SquirrelMail",
+            b"NeoMail",
+            b"ZimbraWebClient",
+        ];
         let agent = self.user_agent.as_deref().unwrap_or_default();
         NAMES.iter().any(|name| memchr::memmem::find(agent, name).is_some())
     }

@@ -163,13 +163,13 @@ pub(super) fn numbers16(data: &[u8]) -> impl Iterator<Item = u16> {
 }
 
 /// Names of a list of names with one byte of length each (ALPN, RFC 7301 §3.1).
-pub(super) fn protocols<'a>(data: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+pub(super) fn protocols(data: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut reader = Reader::new(data.get(2..).unwrap_or_default());
     std::iter::from_fn(move || list8(&mut reader))
 }
 
 /// Entries of a server name extension (RFC 6066 §3): type and name.
-pub(super) fn server_names<'a>(data: &'a [u8]) -> impl Iterator<Item = (u8, &'a [u8])> {
+pub(super) fn server_names(data: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
     let mut reader = Reader::new(data.get(2..).unwrap_or_default());
     std::iter::from_fn(move || {
         let kind = reader.u8()?;

@@ -1,0 +1,212 @@
+//! Keeps a connection to one of the collectors, come what may, and empties the spool over it.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls_pki_types::ServerName;
+use settings::{Forward, Host};
+use spool::Reader;
+use tokio::net::{TcpStream, lookup_host};
+use tokio::sync::{Notify, watch};
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tracing::{info, warn};
+
+use crate::backoff::Backoff;
+use crate::session::{Ended, Session};
+use crate::state::{Phase, State};
+use crate::tls;
+
+/// Windows on their way at most. Two keep the collector busy while the acknowledgement of the first travels.
+pub const PIPELINE: usize = 2;
+
+/// Times of the connection. Tests shorten them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Timing {
+    /// For the address, the connection and the handshake, each.
+    pub(crate) connect: Duration,
+    /// Without a byte while a window is under way. Logstash gives a sign of life every few seconds.
+    pub(crate) patience: Duration,
+    /// First and longest wait after all hosts failed.
+    pub(crate) backoff: (Duration, Duration),
+    /// For emptying the spool once the daemon stops.
+    pub(crate) drain: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            patience: Duration::from_secs(60),
+            backoff: (Duration::from_secs(1), Duration::from_secs(60)),
+            drain: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Empties a spool towards the collectors of the settings.
+pub struct Forwarder {
+    settings: Forward,
+    reader: Reader,
+    wake: Arc<Notify>,
+    state: watch::Sender<State>,
+    pub(crate) timing: Timing,
+}
+
+impl Forwarder {
+    /// A forwarder that sends what `reader` gives. Nothing is dialled before [`Forwarder::run`].
+    #[must_use]
+    pub fn new(settings: Forward, reader: Reader) -> Self {
+        let address = settings.hosts.first().map(ToString::to_string).unwrap_or_default();
+        Self { settings, reader, wake: Arc::default(), state: watch::Sender::new(State::begin(address)), timing: Timing::default() }
+    }
+
+    /// A call that tells the forwarder of new records: for [`spool::Writer::on_append`].
+    pub fn waker(&self) -> impl Fn() + Send + Sync + 'static {
+        let wake = Arc::clone(&self.wake);
+        move || wake.notify_one()
+    }
+
+    /// Follows the state of the connection.
+    #[must_use]
+    pub fn state(&self) -> watch::Receiver<State> {
+        self.state.subscribe()
+    }
+
+    /// Sends until `stop` is ready, then for five seconds more if there is something left and someone takes it. What is not
+    /// acknowledged by then stays in the spool. Never fails: trouble is shown by the state, logged, and tried again.
+    pub async fn run(mut self, stop: impl Future<Output = ()>) {
+        let (tell, mut stopping) = watch::channel(false);
+        let drain = self.timing.drain;
+        let work = self.work(&mut stopping);
+        tokio::pin!(work);
+        tokio::select! {
+            () = &mut work => return,
+            () = stop => {}
+        }
+        tell.send_replace(true);
+        let _ = timeout(drain, work).await;
+    }
+
+    async fn work(&mut self, stopping: &mut watch::Receiver<bool>) {
+        let mut backoff = Backoff::new(self.timing.backoff.0, self.timing.backoff.1);
+        let hosts = self.settings.hosts.clone();
+        loop {
+            for host in &hosts {
+                let progressed = match self.visit(host, stopping).await {
+                    Ok(()) => return,
+                    Err(progressed) => progressed,
+                };
+                if *stopping.borrow() {
+                    return;
+                }
+                if progressed {
+                    backoff.reset();
+                }
+            }
+            let wait = backoff.next();
+            self.state.send_modify(|state| {
+                let address = state.address.clone();
+                state.enter(Phase::Waiting, &address);
+            });
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                _ = stopping.changed() => return,
+            }
+        }
+    }
+
+    /// One connection to one host, from dialling to its end. `Ok` when the daemon stops and all is sent; otherwise whether
+    /// the collector took anything.
+    async fn visit(&mut self, host: &Host, stopping: &mut watch::Receiver<bool>) -> Result<(), bool> {
+        let address = host.to_string();
+        self.state.send_modify(|state| state.enter(Phase::Connecting, &address));
+        let stream = match self.connect(host).await {
+            Ok(stream) => stream,
+            Err(reason) => {
+                self.fail(&address, reason);
+                return Err(false);
+            }
+        };
+        self.state.send_modify(|state| state.enter(Phase::Connected, &address));
+        info!(%address, "connected to the collector");
+        self.reader.rewind();
+        let mut progressed = false;
+        let state = self.state.clone();
+        let mut on_progress = || {
+            if !progressed {
+                progressed = true;
+                state.send_modify(|state| state.last_error.clear());
+            }
+        };
+        let mut session = Session {
+            settings: &self.settings,
+            reader: &mut self.reader,
+            wake: &self.wake,
+            stopping,
+            patience: self.timing.patience,
+            on_progress: &mut on_progress,
+        };
+        let ended = match stream {
+            Stream::Plain(stream) => session.run(stream).await,
+            Stream::Tls(stream) => session.run(stream).await,
+        };
+        match ended {
+            Ok(()) => return Ok(()),
+            // Logstash closes what has been idle for a minute; that is no error.
+            Err(Ended::ClosedIdle) => info!(%address, "the collector closed the idle connection"),
+            Err(Ended::Io(error)) => self.fail(&address, tls::explain(&error, &self.settings, &address)),
+            Err(other) => self.fail(&address, other.to_string()),
+        }
+        Err(progressed)
+    }
+
+    async fn connect(&self, host: &Host) -> Result<Stream, String> {
+        let address = host.to_string();
+        let config = if self.settings.tls { Some(tls::client_config(&self.settings)?) } else { None };
+        let found = timeout(self.timing.connect, lookup_host((host.name(), host.port())))
+            .await
+            .map_err(|_| format!("the name {} is not resolved: check forward.hosts and the name servers", host.name()))?
+            .map_err(|error| format!("the name {} is not resolved ({error}): check forward.hosts and the name servers", host.name()))?;
+        let mut failure = format!("the name {} has no address: check forward.hosts", host.name());
+        for candidate in found {
+            let dialled = timeout(self.timing.connect, TcpStream::connect(candidate)).await;
+            let tcp = match dialled.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+                Ok(tcp) => tcp,
+                Err(error) => {
+                    failure = tls::explain(&error, &self.settings, &address);
+                    continue;
+                }
+            };
+            // A sensor that cannot set it still works.
+            let _ = tcp.set_nodelay(true);
+            let Some(config) = config else { return Ok(Stream::Plain(tcp)) };
+            let name = ServerName::try_from(host.name().to_owned())
+                .map_err(|_| format!("{} is not a name that TLS can use: check forward.hosts", host.name()))?;
+            let shaken = timeout(self.timing.connect, TlsConnector::from(Arc::new(config)).connect(name, tcp)).await;
+            return shaken
+                .map_err(|_| format!("{address} does not shake hands: is another service on that port? check forward.hosts"))?
+                .map(|stream| Stream::Tls(Box::new(stream)))
+                .map_err(|error: io::Error| tls::explain(&error, &self.settings, &address));
+        }
+        Err(failure)
+    }
+
+    fn fail(&self, address: &str, reason: String) {
+        self.state.send_if_modified(|state| {
+            let new = state.last_error != reason;
+            if new {
+                // Said once: a collector that is away for a day fails thousands of times.
+                warn!(address, %reason, "no delivery to the collector");
+                state.last_error = reason;
+            }
+            new
+        });
+    }
+}
+
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
+}

@@ -1,0 +1,219 @@
+//! TLS towards the collector: three ways to check its certificate, and what each failure means for the operator.
+//!
+//! Malcolm signs its server certificate with a CA of its own and puts no name into it, so the usual check cannot succeed.
+//! `chain` keeps the half that matters there: whoever answers must hold a key that this CA signed.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_cert_signed_by_trust_anchor};
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use rustls::server::ParsedCertificate;
+use rustls::{AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use settings::{Forward, Verify};
+
+/// The client's side of TLS as the settings want it. Files are read anew at each call, so that renewed certificates are taken
+/// over at the next connect.
+///
+/// # Errors
+/// In plain words, with the key to change.
+pub(crate) fn client_config(settings: &Forward) -> Result<ClientConfig, String> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let verifier = verifier(settings, &provider)?;
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier);
+    match (&settings.certificate, &settings.key) {
+        (Some(certificate), Some(key)) => {
+            let chain = certificates(certificate, "forward.certificate")?;
+            let private = PrivateKeyDer::from_pem_file(key)
+                .map_err(|error| format!("cannot read a private key from {}: {}: check forward.key", key.display(), pem_cause(&error)))?;
+            builder.with_client_auth_cert(chain, private).map_err(|error| {
+                format!(
+                    "{} and {} do not belong together ({error}): check forward.certificate and forward.key",
+                    certificate.display(),
+                    key.display()
+                )
+            })
+        }
+        _ => Ok(builder.with_no_client_auth()),
+    }
+}
+
+fn verifier(settings: &Forward, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, String> {
+    let algorithms = provider.signature_verification_algorithms;
+    if settings.verify == Verify::None {
+        return Ok(Arc::new(Unverified { algorithms }));
+    }
+    // `Settings` does not exist without a CA in these modes; whoever builds `Forward` by hand reads this.
+    let ca = settings.ca.as_deref().ok_or("no CA to check the collector with: set forward.ca")?;
+    let mut roots = RootCertStore::empty();
+    let pinned = certificates(ca, "forward.ca")?;
+    let (taken, _) = roots.add_parsable_certificates(pinned.iter().cloned());
+    if taken == 0 {
+        return Err(format!("{} holds no certificate that can be used as a CA: check forward.ca", ca.display()));
+    }
+    let roots = Arc::new(roots);
+    if settings.verify == Verify::Full {
+        let full = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(provider)).build();
+        return Ok(full.map_err(|error| format!("{}: {error}: check forward.ca", ca.display()))?);
+    }
+    Ok(Arc::new(Chain { roots, algorithms }))
+}
+
+fn certificates(path: &Path, key: &str) -> Result<Vec<CertificateDer<'static>>, String> {
+    let found: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
+    match found {
+        Ok(found) if !found.is_empty() => Ok(found),
+        Ok(_) => Err(format!("{} holds no certificate in PEM form: check {key}", path.display())),
+        Err(error) => Err(format!("cannot read certificates from {}: {}: check {key}", path.display(), pem_cause(&error))),
+    }
+}
+
+fn pem_cause(error: &rustls_pki_types::pem::Error) -> String {
+    match error {
+        rustls_pki_types::pem::Error::Io(error) => error.to_string(),
+        rustls_pki_types::pem::Error::NoItemsFound => "there is none in PEM form".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// Signed by the CA, valid now, meant for servers; any name.
+#[derive(Debug)]
+struct Chain {
+    roots: Arc<RootCertStore>,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl ServerCertVerifier for Chain {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _name: &ServerName<'_>,
+        _ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let certificate = ParsedCertificate::try_from(end_entity)?;
+        verify_server_cert_signed_by_trust_anchor(&certificate, &self.roots, intermediates, now, self.algorithms.all)?;
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signature, &self.algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signature, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
+
+/// Any certificate, by the operator's will. The peer must still hold the key of the certificate it shows.
+#[derive(Debug)]
+struct Unverified {
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl ServerCertVerifier for Unverified {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _name: &ServerName<'_>,
+        _ocsp: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signature, &self.algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signature, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
+
+/// What an error of the connection means, in the operator's words.
+pub(crate) fn explain(error: &io::Error, settings: &Forward, host: &str) -> String {
+    let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) else {
+        return match error.kind() {
+            io::ErrorKind::ConnectionRefused => format!("nothing listens on {host}: is the collector running, and is the port right?"),
+            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => format!("{host} closed the connection"),
+            io::ErrorKind::UnexpectedEof => {
+                format!(
+                    "{host} closed the connection in the middle: does it expect a client certificate, or plain TCP (forward.tls = false)?"
+                )
+            }
+            io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
+                format!("no route to {host}: check the network and forward.hosts")
+            }
+            io::ErrorKind::TimedOut => format!("{host} does not answer: check forward.hosts and the firewalls in between"),
+            _ => format!("{host}: {error}"),
+        };
+    };
+    let ca = settings.ca.as_deref().unwrap_or(Path::new("")).display();
+    match tls {
+        rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => {
+            format!("the certificate of {host} is not signed by the CA in {ca}: check forward.ca")
+        }
+        rustls::Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
+            format!("the certificate of {host} has expired: renew it, or check this sensor's clock")
+        }
+        rustls::Error::InvalidCertificate(CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. }) => {
+            format!("the certificate of {host} is not valid yet: check this sensor's clock")
+        }
+        rustls::Error::InvalidCertificate(CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }) => {
+            format!("the certificate of {host} does not name it: set forward.verify = \"chain\" if it is Malcolm's, which has no name")
+        }
+        rustls::Error::InvalidCertificate(other) => format!("the certificate of {host} is refused ({other:?}): check forward.ca"),
+        rustls::Error::AlertReceived(AlertDescription::CertificateRequired | AlertDescription::NoCertificate) => {
+            format!("{host} wants a client certificate: set forward.certificate and forward.key")
+        }
+        rustls::Error::AlertReceived(
+            AlertDescription::UnknownCA
+            | AlertDescription::BadCertificate
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::CertificateExpired
+            | AlertDescription::DecryptError
+            | AlertDescription::AccessDenied,
+        ) => format!("{host} refuses this sensor's certificate: check forward.certificate and forward.key"),
+        rustls::Error::InvalidMessage(_) => format!("{host} does not speak TLS: set forward.tls = false, or turn TLS on at the collector"),
+        other => format!("TLS with {host} failed: {other}"),
+    }
+}
