@@ -15,6 +15,7 @@ pub mod mysql;
 pub mod ntp;
 pub mod quic;
 pub mod radius;
+pub mod rdp;
 pub mod redis;
 pub mod rfb;
 pub mod smtp;
@@ -43,6 +44,7 @@ pub static PROTOCOLS: &[&Protocol] = &[
     &ldap::LDAP_TCP,
     &ldap::LDAP_UDP,
     &quic::QUIC,
+    &rdp::RDP,
     &rfb::RFB,
     &socks::SOCKS,
     &radius::RADIUS,
