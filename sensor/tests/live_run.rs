@@ -33,7 +33,13 @@ impl Daemon {
 
     fn start_in(folder: tempfile::TempDir, more: &str) -> Self {
         let settings = settings(folder.path(), more);
-        let mut child = Command::new(TENREC).args(["run", "--settings"]).arg(settings).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = Command::new(TENREC)
+            .env("TENREC_LOG", "info")
+            .args(["run", "--settings"])
+            .arg(settings)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let (sender, lines) = mpsc::channel();
         thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
@@ -44,8 +50,11 @@ impl Daemon {
         self.folder.path().join(name)
     }
 
-    /// Waits for a line of the log.
+    /// Waits for a line of the log, unless it has come already.
     fn wait_for_line(&mut self, part: &str) -> String {
+        if let Some(line) = self.told.iter().find(|line| line.contains(part)) {
+            return line.clone();
+        }
         let deadline = Instant::now() + Duration::from_secs(20);
         loop {
             match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
