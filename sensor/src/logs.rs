@@ -6,6 +6,7 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use analyze::Alert;
 use analyze::log::{Eve, Format, Log, Profile, Record, Row, header, session};
 
 /// Bytes gathered for one file before they are written.
@@ -75,6 +76,17 @@ impl LogFolder {
             self.sessions.out.write_all(&self.line)?;
         }
         Ok(())
+    }
+
+    /// Writes the event of a rule that matched.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn alert(&mut self, alert: &Alert) -> io::Result<()> {
+        self.line.clear();
+        alert.eve(&mut Eve::new(&mut self.line));
+        self.eve.lines += 1;
+        self.eve.out.write_all(&self.line)
     }
 
     /// Passes what was gathered to the file system, so that others see it.

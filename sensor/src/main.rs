@@ -12,6 +12,9 @@ use analyze::{Carve, Options};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use tenrec::read::{self, Job};
 
+/// Rules left out that are told one by one.
+const MOST_REFUSED: usize = 20;
+
 #[derive(Parser)]
 #[command(
     name = "tenrec",
@@ -36,6 +39,9 @@ enum Command {
     Check(Settings),
     /// Receive what sensors forward, for demonstrations and small sites
     Collector(collect::Collect),
+    /// Scan carved files; started by `run`
+    #[command(name = tenrec::run::scanning::COMMAND, hide = true)]
+    Scan(scan::Arguments),
     /// Put interfaces back when standard input ends; started by `run`
     #[command(name = tenrec::capture::keeper::COMMAND, hide = true)]
     KeepInterfaces,
@@ -144,6 +150,7 @@ fn main() -> ExitCode {
         Command::Check(args) => service::check(args.settings.as_deref()),
         Command::KeepInterfaces => service::keep_interfaces(),
         Command::Collector(args) => service::with_settings(args.settings.clone().as_deref(), |settings, _| collect::run(args, settings)),
+        Command::Scan(args) => scan::main(args),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "tenrec", &mut std::io::stdout());
             ExitCode::SUCCESS
@@ -159,6 +166,7 @@ fn run_read(args: &Read) -> ExitCode {
             Form::Tsv => Format::Tsv,
             Form::Json => Format::Json,
         },
+        rules: args.rules.clone(),
         options: Options {
             profile: match args.profile {
                 Columns::Stock => Profile::Stock,
@@ -187,6 +195,12 @@ fn run_read(args: &Read) -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    if !args.rules.is_empty() {
+        for broken in report.refused.iter().take(MOST_REFUSED) {
+            eprintln!("tenrec: {broken}");
+        }
+        eprintln!("tenrec: {} rules at work, {} left out", report.rules, report.refused.len());
+    }
     for failure in &report.failed {
         eprintln!("tenrec: {failure}");
     }

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use analyze::log::Format;
 use analyze::{Batch, Counters, Options, Sensor};
+use detect::{Broken, RuleSet};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::carver::Carver;
@@ -26,6 +27,8 @@ pub struct Job {
     pub out: PathBuf,
     /// Form of the logs.
     pub format: Format,
+    /// Files of Suricata rules.
+    pub rules: Vec<PathBuf>,
     /// How to analyse.
     pub options: Options,
     /// Name of the sensor in sessions.
@@ -41,6 +44,10 @@ pub struct Report {
     pub counters: Counters,
     /// Lines by log.
     pub lines: Vec<(&'static str, u64)>,
+    /// Rules at work.
+    pub rules: usize,
+    /// Rules that were refused.
+    pub refused: Vec<Broken>,
     /// Captures that could not be read, or not to the end.
     pub failed: Vec<ReplayError>,
 }
@@ -50,13 +57,17 @@ pub struct Report {
 /// # Errors
 /// If the output cannot be written. Captures that cannot be read are in the report.
 pub fn read(job: &Job) -> io::Result<Report> {
-    let mut sensor = Sensor::new(job.options.clone());
+    let rules = RuleSet::read(&job.rules)?;
+    let mut sensor = match rules.is_empty() {
+        true => Sensor::new(job.options.clone()),
+        false => Sensor::with_rules(job.options.clone(), Box::new(rules.engine())),
+    };
     let mut output = Output {
         logs: LogFolder::create(&job.out, job.format, job.options.profile, &job.node)?,
         carver: Carver::create(&job.out.join("files"))?,
         failure: None,
     };
-    let mut report = Report::default();
+    let mut report = Report { rules: rules.len(), refused: rules.refused, ..Report::default() };
     for capture in &job.captures {
         if let Err(e) = replay(capture, &mut sensor, &mut output, job.progress) {
             report.failed.push(e);
@@ -113,11 +124,10 @@ struct Output {
 
 impl Output {
     fn take(&mut self, batch: Batch) {
-        for record in &batch.records {
-            if let Err(e) = self.logs.write(record.as_ref()) {
-                self.failure.get_or_insert(e);
-                return;
-            }
+        let written = batch.records.iter().try_for_each(|record| self.logs.write(record.as_ref()));
+        if let Err(e) = written.and_then(|()| batch.alerts.iter().try_for_each(|alert| self.logs.alert(alert))) {
+            self.failure.get_or_insert(e);
+            return;
         }
         for chunk in batch.chunks {
             if let Err(e) = self.carver.take(chunk) {

@@ -7,6 +7,7 @@
 
 mod app;
 mod community;
+mod detect;
 mod expected;
 pub mod files;
 mod flow;
@@ -29,6 +30,7 @@ mod tunnel;
 mod violation;
 mod weird;
 
+pub use detect::{Alert, Detect, Sight};
 pub use flow::record::{CONN, ConnRecord};
 pub use frame::{Frame, Link};
 pub use id::{Direction, Endpoint, FlowId, Pair, Transport, Uid, UidSource};

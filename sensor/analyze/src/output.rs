@@ -4,6 +4,7 @@ use std::any::{Any, TypeId};
 
 use ahash::AHashMap;
 
+use crate::detect::Detect;
 use crate::expected::Expected;
 use crate::files::{FileHandle, FileStart, FileSummary, Files};
 use crate::log::Record;
@@ -18,6 +19,7 @@ pub(crate) struct Sink {
     pub(crate) weirds: Weirds,
     pub(crate) uids: UidSource,
     pub(crate) files: Files,
+    pub(crate) detect: Option<Box<dyn Detect>>,
     expected: Expected,
     state: AHashMap<TypeId, Box<dyn Any + Send>>,
 }
@@ -30,6 +32,7 @@ impl Sink {
             records: Vec::new(),
             weirds: Weirds::default(),
             expected: Expected::default(),
+            detect: None,
             state: AHashMap::new(),
             options,
         }

@@ -9,6 +9,7 @@ mod tunnels;
 use ahash::{AHashMap, RandomState};
 
 use crate::app::Scene;
+use crate::detect::{Alert, Detect};
 use crate::files::Chunk;
 use crate::flow::key::Key;
 use crate::flow::record::ConnRecord;
@@ -58,6 +59,8 @@ pub struct Counters {
 pub struct Batch {
     /// Records, in the order in which they were completed.
     pub records: Vec<Box<dyn Record>>,
+    /// Rules that matched.
+    pub alerts: Vec<Alert>,
     /// Pieces of files for the carver.
     pub chunks: Vec<Chunk>,
 }
@@ -103,6 +106,13 @@ impl Sensor {
         }
     }
 
+    /// As [`Sensor::new`], with rules that look on.
+    pub fn with_rules(options: Options, rules: Box<dyn Detect>) -> Self {
+        let mut sensor = Self::new(options);
+        sensor.sink.detect = Some(rules);
+        sensor
+    }
+
     /// Analyses one frame.
     pub fn frame(&mut self, frame: &Frame<'_>) {
         self.counters.frames += 1;
@@ -144,7 +154,15 @@ impl Sensor {
     /// What was found since the last call.
     pub fn take(&mut self) -> Batch {
         self.counters.records += self.sink.records.len() as u64;
-        Batch { records: std::mem::take(&mut self.sink.records), chunks: self.sink.files.take_chunks() }
+        let records = std::mem::take(&mut self.sink.records);
+        let alerts = match &mut self.sink.detect {
+            Some(detect) => {
+                records.iter().for_each(|record| detect.record(record.as_ref()));
+                detect.take()
+            }
+            None => Vec::new(),
+        };
+        Batch { records, alerts, chunks: self.sink.files.take_chunks() }
     }
 
     /// Whether [`Sensor::take`] would give anything.
@@ -278,6 +296,9 @@ impl Sensor {
         app.finish(&mut scene);
         self.counters.missed_bytes += flow.missed;
         self.tunnels.closed(&flow, self.now, &mut self.sink);
+        if let Some(detect) = &mut self.sink.detect {
+            detect.ended(flow.id.uid);
+        }
         let record = ConnRecord::of(&flow, &self.sink.options);
         self.sink.records.push(Box::new(record));
     }

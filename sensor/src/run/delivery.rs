@@ -66,6 +66,10 @@ impl Deliver for Delivery {
         self.shipper.suricata(at.0.into(), line);
     }
 
+    fn scanned(&mut self, at: Time, event: &serde_json::Map<String, serde_json::Value>) {
+        self.shipper.filescan(at.0.into(), event);
+    }
+
     fn flush(&mut self) {
         self.shipper.flush();
         *self.stats.lock().unwrap_or_else(PoisonError::into_inner) = self.shipper.stats();

@@ -37,14 +37,8 @@ impl FileBudget {
     /// # Errors
     /// If the folder cannot be read.
     pub fn open(folder: &Path, most: u64) -> io::Result<Self> {
-        let mut budget = Self {
-            most,
-            by_hash: folder.join("by-hash"),
-            names: VecDeque::new(),
-            contents: HashMap::new(),
-            bytes: 0,
-            deleted: 0,
-        };
+        let mut budget =
+            Self { most, by_hash: folder.join("by-hash"), names: VecDeque::new(), contents: HashMap::new(), bytes: 0, deleted: 0 };
         for (path, metadata) in files(&budget.by_hash)? {
             budget.bytes += metadata.len();
             budget.contents.insert(metadata.ino(), Content { path, bytes: metadata.len(), names: 0 });

@@ -63,7 +63,8 @@ pub fn start(
     let budget = FileBudget::open(&options.folder, options.budget_bytes).map_err(explain)?;
     let carved = Arc::new(Carved::default());
     let shared = Arc::clone(&carved);
-    let thread = thread::Builder::new().name("carver".to_owned()).spawn(move || run(carver, budget, &options, workers, finished, &shared))?;
+    let thread =
+        thread::Builder::new().name("carver".to_owned()).spawn(move || run(carver, budget, &options, workers, finished, &shared))?;
     Ok((thread, carved))
 }
 

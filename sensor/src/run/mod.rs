@@ -16,6 +16,7 @@ pub mod files;
 pub mod log_files;
 pub mod plan;
 pub mod records;
+pub mod scanning;
 pub mod worker;
 
 use std::{

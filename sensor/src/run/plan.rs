@@ -11,7 +11,7 @@ use std::{
 use analyze::log::{Format, Profile};
 use settings::{CaptureMode, CarvingMode, Compression, Settings, ZeekFormat, control::Response};
 
-use super::{Plan, control, delivery, files, log_files, records};
+use super::{Plan, control, delivery, files, log_files, records, scanning};
 use crate::{
     capture::{self, Mode, Wanted},
     pcap,
@@ -26,6 +26,7 @@ pub fn run(settings: &Settings, path: &Path) -> anyhow::Result<()> {
     settings.check_for_capture(path)?;
     let listener = control::bind(&settings.control.socket)?;
     let mut plan = plan(settings, path);
+    scanning::add(settings, &mut plan);
     delivery::add(settings, &mut plan);
     let identity = control::Identity { node: settings.node.name.clone(), reload: reloader(settings, path) };
     let reload = Arc::clone(&identity.reload);
@@ -53,6 +54,7 @@ pub fn plan(settings: &Settings, path: &Path) -> Plan {
             profile: profile(settings),
             format: format(settings),
             deliver: None,
+            scanned: None,
         },
         files: files::Options {
             folder: settings.files.folder.clone(),

@@ -21,11 +21,14 @@ use analyze::{
 use rtrb::Consumer;
 
 use super::log_files::{self, LogFiles};
+use super::scanning::{self, Scanned, Verdicts};
 
 /// How long the writer rests when there is nothing to write.
 const REST: Duration = Duration::from_millis(5);
 /// How often lines are passed to the file system, so that `tail -f` shows them.
 const FLUSH: Duration = Duration::from_secs(1);
+/// How long a verdict waits for the record of its file.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// Lines of each kind that are remembered for the control socket.
 const REMEMBERED: usize = 1000;
 
@@ -36,6 +39,9 @@ pub trait Deliver: Send {
 
     /// One alert as an EVE object, without its line break.
     fn alert(&mut self, at: Time, line: &[u8]);
+
+    /// The result of a scan, as the event that Malcolm takes.
+    fn scanned(&mut self, at: Time, event: &serde_json::Map<String, serde_json::Value>);
 
     /// Called about once a second, and at the end.
     fn flush(&mut self);
@@ -51,6 +57,8 @@ pub struct Options {
     pub format: Format,
     /// Where else lines go.
     pub deliver: Option<Box<dyn Deliver>>,
+    /// Where verdicts of the scan come from.
+    pub scanned: Option<Verdicts>,
 }
 
 /// What the record writer has done, for others to read.
@@ -94,6 +102,8 @@ pub fn start(options: Options, workers: Vec<Consumer<Vec<Box<dyn Record>>>>) -> 
         profile: options.profile,
         format: options.format,
         deliver: options.deliver,
+        scanned: options.scanned,
+        early: VecDeque::new(),
         written: Arc::clone(&written),
         line: Vec::new(),
         lines: BTreeMap::new(),
@@ -113,6 +123,9 @@ struct Writer {
     profile: Profile,
     format: Format,
     deliver: Option<Box<dyn Deliver>>,
+    scanned: Option<Verdicts>,
+    /// Verdicts of files whose own record has not come yet.
+    early: VecDeque<(Instant, Scanned)>,
     written: Arc<Written>,
     line: Vec<u8>,
     lines: BTreeMap<&'static str, u64>,
@@ -134,18 +147,58 @@ impl Writer {
                     }
                 }
             }
+            let scan_ended = self.take_verdicts(&mut idle);
             if flushed.elapsed() >= FLUSH {
                 flushed = Instant::now();
                 self.flush();
             }
             if idle {
-                if ended {
+                if ended && scan_ended {
                     break;
                 }
                 thread::park_timeout(REST);
             }
         }
         self.flush();
+    }
+
+    /// Verdicts to records; whether no more will come.
+    fn take_verdicts(&mut self, idle: &mut bool) -> bool {
+        let Some((receiver, _)) = &self.scanned else { return true };
+        let ended = loop {
+            match receiver.try_recv() {
+                Ok(scanned) => self.early.push_back((Instant::now(), scanned)),
+                Err(crossbeam_channel::TryRecvError::Empty) => break false,
+                Err(crossbeam_channel::TryRecvError::Disconnected) => break true,
+            }
+        };
+        while let Some((since, scanned)) = self.early.front() {
+            let line = {
+                let lines = self.written.files.lock().unwrap_or_else(PoisonError::into_inner);
+                scanning::line_of(&lines, scanned.file.carved.fuid).map(str::to_owned)
+            };
+            // The record of the file takes another way than the file, and is hardly ever behind it.
+            if line.is_none() && since.elapsed() < PATIENCE {
+                break;
+            }
+            *idle = false;
+            let Some((_, scanned)) = self.early.pop_front() else { break };
+            self.verdict(&scanned, line.as_deref());
+        }
+        ended && self.early.is_empty()
+    }
+
+    fn verdict(&mut self, scanned: &Scanned, line: Option<&str>) {
+        let record = scanned.record();
+        match self.logs.as_mut().map(|logs| logs.write(&record)) {
+            Some(Ok(())) => drop(self.written.lines.fetch_add(1, Ordering::Relaxed)),
+            Some(Err(error)) => self.failed(&error, 1),
+            None => {}
+        }
+        *self.lines.entry(scanning::FILESCAN.path).or_default() += 1;
+        if let (Some(deliver), Some((_, node))) = (&mut self.deliver, &self.scanned) {
+            deliver.scanned(scanned.at, &scanned.event(line, node));
+        }
     }
 
     fn write(&mut self, record: &dyn Record) {

@@ -190,7 +190,7 @@ impl ConnRecord {
 }
 
 /// Suricata's name of a protocol that Zeek names otherwise.
-pub(crate) fn eve_name(service: &'static str) -> &'static str {
+pub fn eve_name(service: &'static str) -> &'static str {
     match service {
         "ssl" => "tls",
         "krb" | "krb_tcp" => "krb5",

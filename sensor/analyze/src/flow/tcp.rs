@@ -259,6 +259,12 @@ impl Tcp {
         self.is_partial
     }
 
+    /// Whether the handshake was seen, or traffic of both sides in its place.
+    pub(crate) fn is_established(&self) -> bool {
+        let speaks = |state: State| !state.is_handshake();
+        speaks(self.sides.orig.state) && speaks(self.sides.resp.state)
+    }
+
     /// Whether both sides have closed.
     pub(crate) const fn is_closed(&self) -> bool {
         self.sides.orig.did_close && self.sides.resp.did_close

@@ -8,6 +8,7 @@ mod eve;
 mod json;
 mod row;
 
+pub use crate::flow::record::eve_name;
 pub use arkime::session;
 pub use eve::{Eve, timestamp};
 pub use json::Json;
@@ -28,6 +29,16 @@ pub trait Record: Send {
 
     /// The flow's summary, if this is one: Arkime's session is made of it.
     fn summary(&self) -> Option<&crate::ConnRecord> {
+        None
+    }
+
+    /// Shows the parts that rules may look at, by the names of Suricata's sticky buffers; `from` is who sent them.
+    fn buffers(&self, show: &mut dyn FnMut(&'static str, crate::Direction, &[u8])) {
+        let _ = show;
+    }
+
+    /// The flow that the record belongs to, if its buffers are shown.
+    fn flow(&self) -> Option<&crate::FlowId> {
         None
     }
 

@@ -1,14 +1,19 @@
 //! The protocols: one folder each, one row each in [`PROTOCOLS`].
 
 pub(crate) mod der;
+pub mod dhcp;
+pub mod dnp3;
 pub mod dns;
+pub mod ftp;
 pub mod http;
 pub mod ldap;
 pub mod mysql;
+pub mod ntp;
 pub mod quic;
 pub mod redis;
 pub mod smtp;
 pub mod ssh;
+pub mod syslog;
 #[cfg(test)]
 mod testing;
 pub mod tls;
@@ -31,6 +36,13 @@ pub static PROTOCOLS: &[&Protocol] = &[
     &ldap::LDAP_TCP,
     &ldap::LDAP_UDP,
     &quic::QUIC,
+    &ftp::FTP,
+    &dhcp::DHCP,
+    &syslog::SYSLOG_TCP,
+    &syslog::SYSLOG_UDP,
+    &ntp::NTP,
+    &dnp3::DNP3_UDP,
+    &dnp3::DNP3_TCP,
 ];
 
 /// What an HTTP connection becomes after `101 Switching Protocols`, by the token of its `Upgrade` field.

@@ -6,7 +6,7 @@ use crate::flow::ports;
 use crate::packet::ip::Ip;
 use crate::packet::{Below, checksum};
 use crate::weird::Place;
-use crate::{Direction, Endpoint, Reader, Transport, icmp};
+use crate::{Direction, Endpoint, Reader, Transport, detect, icmp};
 
 impl Sensor {
     pub(super) fn udp(&mut self, packet: &Ip<'_>, below: &Below, carriers: &Carriers) {
@@ -51,6 +51,8 @@ impl Sensor {
         }
         // What follows the datagram in the packet is padding.
         let data = r.take_up_to(packet.payload_len.saturating_sub(8));
+        let is_established = flow.volume.orig.payload.is_some() && flow.volume.resp.payload.is_some();
+        detect::show(self.sink.detect.as_mut(), below.at, &id, from, is_established, &flow.notes, data);
         let inner_below = Below { cut: packet.payload_len.saturating_sub(packet.payload.len()), ..*below };
         if self.udp_tunnel(flow_ref, from, packet, data, &inner_below, carriers) {
             return;
@@ -98,6 +100,8 @@ impl Sensor {
         flow.last = below.at;
         let payload = &mut flow.volume.of_mut(from).payload;
         *payload = Some(payload.unwrap_or(0) + packet.payload_len.saturating_sub(8) as u64);
+        let data = packet.payload.get(8..).unwrap_or_default();
+        detect::show(self.sink.detect.as_mut(), below.at, &id, from, !from.is_orig(), &flow.notes, data);
     }
 
     /// Protocols without ports: a flow by addresses and protocol number.

@@ -12,7 +12,7 @@ use crate::flow::{Flow, Kind, ports};
 use crate::output::Sink;
 use crate::packet::ip::Ip;
 use crate::packet::{Below, checksum};
-use crate::{Direction, Endpoint, Interval, Time, Transport};
+use crate::{Direction, Endpoint, Interval, Time, Transport, detect};
 
 /// Zeek's `tcp_SYN_timeout`: the first look whether a connection has quietly ended.
 pub(super) const EXPIRE_FIRST: Interval = Interval::from_secs(5);
@@ -245,7 +245,14 @@ fn gap(flow: &mut Flow, sink: &mut Sink, at: Time, of: Direction, len: u64) {
 }
 
 fn deliver(flow: &mut Flow, sink: &mut Sink, at: Time, from: Direction, data: &[u8]) {
-    if flow.app.is_interested() && !data.is_empty() {
+    if data.is_empty() {
+        return;
+    }
+    if sink.detect.is_some() {
+        let is_established = matches!(&flow.kind, Kind::Tcp(tcp) if tcp.is_established());
+        detect::show(sink.detect.as_mut(), at, &flow.id, from, is_established, &flow.notes, data);
+    }
+    if flow.app.is_interested() {
         let was_limited = flow.notes.is_limited;
         let (app, mut scene) = split(flow, at, sink);
         app.stream(&mut scene, from, data);

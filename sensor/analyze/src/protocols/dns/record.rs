@@ -95,6 +95,16 @@ impl Record for Dns {
         row.symbol(Some(&super::consts::opcode_name(self.opcode, self.id.resp.port == super::NETBIOS_PORT)));
     }
 
+    fn buffers(&self, show: &mut dyn FnMut(&'static str, crate::Direction, &[u8])) {
+        if let Some(query) = &self.query {
+            show("dns.query", crate::Direction::Originator, query);
+        }
+    }
+
+    fn flow(&self) -> Option<&FlowId> {
+        Some(&self.id)
+    }
+
     /// Suricata's `dns` events (version 3): one for the request, one for the response.
     fn eve(&self, eve: &mut Eve<'_>) {
         let mut event = |at, kind: &str, is_response: bool| {

@@ -1,7 +1,7 @@
 //! `http.log`.
 
 use crate::log::{Eve, Log, Record, Row, column, malcolm};
-use crate::{FlowId, Time, Uid};
+use crate::{Direction, FlowId, Time, Uid};
 
 /// Files of one direction of a transaction that are logged. Zeek's `HTTP::max_files_orig` and `_resp`.
 const MAX_FILES: usize = 15;
@@ -219,6 +219,27 @@ impl Record for HttpRecord {
         for _ in 0..5 {
             row.symbol(None);
         }
+    }
+
+    fn buffers(&self, show: &mut dyn FnMut(&'static str, Direction, &[u8])) {
+        let status = self.status_code.map(|code| code.to_string());
+        for (name, from, value) in [
+            ("http.method", Direction::Originator, self.method.as_deref()),
+            ("http.uri", Direction::Originator, self.uri.as_deref()),
+            ("http.host", Direction::Originator, self.host.as_deref()),
+            ("http.user_agent", Direction::Originator, self.user_agent.as_deref()),
+            ("http.referer", Direction::Originator, self.referrer.as_deref()),
+            ("http.stat_code", Direction::Responder, status.as_deref().map(str::as_bytes)),
+            ("http.stat_msg", Direction::Responder, self.status_msg.as_deref()),
+        ] {
+            if let Some(value) = value {
+                show(name, from, value);
+            }
+        }
+    }
+
+    fn flow(&self) -> Option<&FlowId> {
+        Some(&self.id)
     }
 
     /// Suricata's `http` event.

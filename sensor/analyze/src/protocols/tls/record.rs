@@ -88,6 +88,16 @@ impl Record for Ssl {
         row.symbol(none.as_deref());
     }
 
+    fn buffers(&self, show: &mut dyn FnMut(&'static str, crate::Direction, &[u8])) {
+        if let Some(name) = &self.server_name {
+            show("tls.sni", crate::Direction::Originator, name);
+        }
+    }
+
+    fn flow(&self) -> Option<&FlowId> {
+        Some(&self.id)
+    }
+
     /// Suricata's `tls` event.
     fn eve(&self, eve: &mut Eve<'_>) {
         eve.event("tls", self.at, &self.id, |json| {

@@ -1,0 +1,177 @@
+//! FTP (RFC 959): commands and their replies in `ftp.log`; what its data connections carry becomes files.
+//!
+//! Replies are matched with the command that they fit best, as servers do not keep to one each. `AUTH TLS` hands over
+//! to TLS; within `AUTH GSSAPI` the tokens are shown to TLS (GridFTP). Non-goals: what is sent encrypted.
+
+mod adat;
+mod data;
+mod record;
+mod session;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+use super::tls::TLS;
+use crate::{Analyzer, Beginning, Direction, Match, Output, Protocol, Reader, Step, Transport};
+use adat::Tokens;
+use session::Session;
+
+pub use data::FTP_DATA;
+pub use record::{Ftp, LOG};
+
+/// FTP's control connection.
+pub static FTP: Protocol =
+    Protocol { name: "ftp", label: "FTP", tcp: &[21, 2811], udp: &[], recognises, analyzer: |_| Box::<Control>::default() };
+
+/// Bytes of a line.
+const MAX_LINE: usize = 65_536;
+
+/// `USER` of the client; a greeting, and then the wish for a password (scripts/base/protocols/ftp/dpd.sig).
+fn recognises(beginning: &Beginning<'_>) -> Match {
+    if beginning.transport != Transport::Tcp {
+        return Match::No;
+    }
+    let lines = |bytes: &'_ [u8]| bytes.split(|&b| b == b'\n' || b == b'\r').map(|l| l.trim_ascii_start().to_vec()).collect::<Vec<_>>();
+    let is_user = |line: &Vec<u8>| line.get(..5).is_some_and(|word| word.eq_ignore_ascii_case(b"USER "));
+    let greeting = beginning.resp.trim_ascii_start();
+    if !b"120".starts_with(greeting.get(..greeting.len().min(3)).unwrap_or_default())
+        && !greeting.starts_with(b"220")
+        && greeting.len() >= 3
+    {
+        return Match::No;
+    }
+    let wants = |line: &Vec<u8>| matches!(wire::code(line), 230 | 331) && line.get(3).is_none_or(|b| !b.is_ascii_digit());
+    if greeting.len() > 3 && lines(beginning.orig).iter().any(is_user) && lines(greeting).iter().skip(1).any(wants) {
+        Match::Yes
+    } else {
+        Match::Maybe
+    }
+}
+
+#[derive(Default)]
+struct Control {
+    session: Option<Box<Session>>,
+    /// The code of a reply of several lines that has not ended.
+    open_reply: u64,
+    /// What the client asked to authenticate with.
+    auth: Vec<u8>,
+    tokens: Option<Box<Tokens>>,
+    confirmed: bool,
+}
+
+impl Analyzer for Control {
+    fn advance(&mut self, from: Direction, bytes: &[u8], out: &mut Output<'_>) -> Step {
+        let mut reader = Reader::new(bytes);
+        while let Some(line) = reader.line() {
+            let done = reader.position();
+            let clean = line.contains(&255).then(|| wire::without_telnet(line));
+            let line = clean.as_deref().unwrap_or(line);
+            if line.is_empty() {
+                continue;
+            }
+            if from.is_orig() {
+                self.request(line, out);
+            } else {
+                match self.reply(line, out) {
+                    Ok(false) => {}
+                    Ok(true) => return Step::Become(done, &TLS),
+                    Err(reason) => return Step::Violation(reason),
+                }
+            }
+        }
+        if reader.position() == 0 && bytes.len() > MAX_LINE {
+            return Step::Violation("line too long");
+        }
+        Step::Consumed(reader.position())
+    }
+
+    fn end(&mut self, from: Direction, unconsumed: &[u8], out: &mut Output<'_>) {
+        if from.is_orig() && !unconsumed.is_empty() {
+            out.weird_detail("partial_ftp_request", None, Some("FTP"));
+        }
+    }
+
+    fn finish(&mut self, out: &mut Output<'_>) {
+        if let Some(mut tokens) = self.tokens.take() {
+            tokens.finish(out);
+        }
+        if let Some(mut session) = self.session.take() {
+            session.finish(out);
+        }
+    }
+}
+
+impl Control {
+    fn request(&mut self, line: &[u8], out: &mut Output<'_>) {
+        let (word, arg) = wire::word(line);
+        if !wire::is_command(word) {
+            if self.confirmed {
+                out.weird_detail("FTP_invalid_command", None, Some("FTP"));
+            }
+            return;
+        }
+        if word.len() > wire::MAX_COMMAND {
+            if self.confirmed {
+                let addl = format!("{} > {}", word.len(), wire::MAX_COMMAND);
+                out.weird_detail("FTP_max_command_length_exceeded", Some(addl.as_bytes()), Some("FTP"));
+            }
+            return;
+        }
+        self.confirmed = true;
+        out.confirm();
+        let command = word.to_ascii_uppercase();
+        if command == b"AUTH" {
+            self.auth = arg.to_vec();
+        }
+        if let Some(session) = &mut self.session {
+            session.before_request(out);
+        }
+        let session = self.session.get_or_insert_with(|| Box::new(Session::new(out.at)));
+        session.request(&command, arg, out);
+        self.token(Direction::Originator, line, out);
+    }
+
+    /// True if TLS comes next.
+    fn reply(&mut self, line: &[u8], out: &mut Output<'_>) -> Result<bool, &'static str> {
+        let code = wire::code(line);
+        let after = line.get(3..).unwrap_or_default();
+        let (code, text, continued) = if self.open_reply != 0 {
+            if code == self.open_reply && after.first() == Some(&b' ') {
+                self.open_reply = 0;
+                (code, wire::skip_space(after), false)
+            } else {
+                (0, line, true)
+            }
+        } else {
+            match (code, after.first()) {
+                (0, _) => return Err("non-numeric reply code"),
+                (1..100, _) => return Err("invalid reply code"),
+                (_, Some(b'-')) => {
+                    self.open_reply = code;
+                    (code, wire::skip_space(after.get(1..).unwrap_or_default()), true)
+                }
+                (_, Some(b' ') | None) => (code, wire::skip_space(after), false),
+                _ => return Err("invalid reply line"),
+            }
+        };
+        let becomes_tls = code == 234 && self.auth == b"TLS";
+        if code == 334 && self.auth == b"GSSAPI" && self.tokens.is_none() {
+            self.tokens = Some(Box::new(Tokens::new(&out.id)));
+        }
+        let session = self.session.get_or_insert_with(|| Box::new(Session::new(out.at)));
+        session.reply(code, text, continued, out);
+        if !becomes_tls {
+            self.token(Direction::Responder, line, out);
+        }
+        Ok(becomes_tls)
+    }
+
+    fn token(&mut self, from: Direction, line: &[u8], out: &mut Output<'_>) {
+        let Some(tokens) = &mut self.tokens else { return };
+        if !tokens.line(from, line, out) {
+            tokens.finish(out);
+            self.tokens = None;
+            self.auth.clear();
+        }
+    }
+}
