@@ -16,6 +16,9 @@ const MAX_CHANGES: u8 = 16;
 /// Payload bytes of a flow after which a violation is not held against it.
 const IGNORE_VIOLATIONS_AFTER: u64 = 10 * 1024;
 
+/// Bytes that a violation quotes.
+const FAILURE_DATA: usize = 40;
+
 /// What runs on a flow.
 #[derive(Default)]
 pub(crate) struct App {
@@ -280,6 +283,12 @@ impl App {
     }
 }
 
+/// What is shown of the bytes that an analyzer could not read: of a line what stands before its end, as in Zeek.
+fn failed(rest: &[u8]) -> &[u8] {
+    let rest = rest.get(..FAILURE_DATA).unwrap_or(rest);
+    rest.strip_suffix(b"\r\n").unwrap_or(rest)
+}
+
 /// What becomes of an analyzer.
 enum Verdict {
     Keep,
@@ -309,7 +318,7 @@ impl Active {
                 Step::Consumed(0) | Step::NeedMore => break Verdict::Keep,
                 Step::Consumed(n) => at = at.saturating_add(n),
                 Step::Done => break Verdict::Remove,
-                Step::Violation(reason) => break Verdict::Violation(reason, rest.get(..rest.len().min(40)).unwrap_or_default().to_vec()),
+                Step::Violation(reason) => break Verdict::Violation(reason, failed(rest).to_vec()),
                 Step::Become(n, protocol) => {
                     at = at.saturating_add(n);
                     break Verdict::Become(protocol);

@@ -6,19 +6,27 @@ pub mod dnp3;
 pub mod dns;
 pub mod ftp;
 pub mod http;
+pub mod irc;
+pub mod kerberos;
 pub mod ldap;
+pub mod modbus;
+pub mod mqtt;
 pub mod mysql;
 pub mod ntp;
 pub mod quic;
+pub mod radius;
+pub mod rdp;
 pub mod redis;
+pub mod rfb;
 pub mod smtp;
+pub mod socks;
 pub mod ssh;
 pub mod syslog;
-#[cfg(test)]
-mod testing;
 pub mod tls;
 pub mod websocket;
 pub mod x509;
+#[cfg(test)]
+mod testing;
 
 use crate::Protocol;
 
@@ -36,6 +44,15 @@ pub static PROTOCOLS: &[&Protocol] = &[
     &ldap::LDAP_TCP,
     &ldap::LDAP_UDP,
     &quic::QUIC,
+    &rdp::RDP,
+    &rfb::RFB,
+    &socks::SOCKS,
+    &radius::RADIUS,
+    &modbus::MODBUS,
+    &irc::IRC,
+    &mqtt::MQTT,
+    &kerberos::KERBEROS_TCP,
+    &kerberos::KERBEROS_UDP,
     &ftp::FTP,
     &dhcp::DHCP,
     &syslog::SYSLOG_TCP,

@@ -62,7 +62,9 @@ struct Control {
 impl Analyzer for Control {
     fn advance(&mut self, from: Direction, bytes: &[u8], out: &mut Output<'_>) -> Step {
         let mut reader = Reader::new(bytes);
-        while let Some(line) = reader.line() {
+        loop {
+            let before = reader.position();
+            let Some(line) = reader.line() else { break };
             let done = reader.position();
             let clean = line.contains(&255).then(|| wire::without_telnet(line));
             let line = clean.as_deref().unwrap_or(line);
@@ -75,6 +77,8 @@ impl Analyzer for Control {
                 match self.reply(line, out) {
                     Ok(false) => {}
                     Ok(true) => return Step::Become(done, &TLS),
+                    // The line is shown again, so that it is what failed.
+                    Err(_) if before > 0 => return Step::Consumed(before),
                     Err(reason) => return Step::Violation(reason),
                 }
             }
