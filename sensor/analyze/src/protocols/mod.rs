@@ -22,11 +22,11 @@ pub mod smtp;
 pub mod socks;
 pub mod ssh;
 pub mod syslog;
+#[cfg(test)]
+mod testing;
 pub mod tls;
 pub mod websocket;
 pub mod x509;
-#[cfg(test)]
-mod testing;
 
 use crate::Protocol;
 
