@@ -37,6 +37,8 @@ enum Command {
     Status(Status),
     /// Say what is wrong with the settings
     Check(Settings),
+    /// Write the default settings to standard output, each explained
+    Settings,
     /// Receive what sensors forward, for demonstrations and small sites
     Collector(collect::Collect),
     /// Scan carved files; started by `run`
@@ -148,6 +150,10 @@ fn main() -> ExitCode {
         Command::Run(args) => service::run(args.settings.as_deref()),
         Command::Status(args) => service::status(args.settings.settings.as_deref(), args.json),
         Command::Check(args) => service::check(args.settings.as_deref()),
+        Command::Settings => {
+            print!("{}", settings::default_toml());
+            ExitCode::SUCCESS
+        }
         Command::KeepInterfaces => service::keep_interfaces(),
         Command::Collector(args) => service::with_settings(args.settings.clone().as_deref(), |settings, _| collect::run(args, settings)),
         Command::Scan(args) => scan::main(args),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use ahash::{AHashMap, AHashSet};
 use analyze::log::Record;
-use analyze::{Alert, Detect, Direction, FlowId, Sight, Time, Transport, Uid};
+use analyze::{Alert, Detect, Direction, FlowId, Pair, Sight, Time, Transport, Uid};
 
 use crate::content;
 use crate::header::Action;
@@ -30,7 +30,7 @@ pub struct Engine {
 
 #[derive(Default)]
 struct Kept {
-    streams: [Vec<u8>; 2],
+    streams: Pair<Vec<u8>>,
     /// Rules that have alerted on the stream, by place and direction.
     told: AHashSet<(usize, bool)>,
     bits: AHashSet<String>,
@@ -49,7 +49,7 @@ impl Detect for Engine {
         }
         let kept = self.flows.entry(sight.id.uid).or_default();
         let is_stream = sight.id.transport == Transport::Tcp;
-        let stream = &mut kept.streams[usize::from(!sight.from.is_orig())];
+        let stream = kept.streams.of_mut(sight.from);
         let begins = stream.is_empty();
         if is_stream && stream.len() < MAX_STREAM {
             let room = MAX_STREAM - stream.len();
@@ -90,7 +90,7 @@ impl Detect for Engine {
                 self.alerts.push(alert(rule, sight.at, sight.id, sight.from, sight.services));
             }
         }
-        kept.streams[usize::from(!sight.from.is_orig())] = whole;
+        *kept.streams.of_mut(sight.from) = whole;
     }
 
     fn record(&mut self, record: &dyn Record) {

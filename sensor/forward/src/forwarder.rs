@@ -154,8 +154,11 @@ impl Forwarder {
         };
         match ended {
             Ok(()) => return Ok(()),
-            // Logstash closes what has been idle for a minute; that is no error.
-            Err(Ended::ClosedIdle) => info!(%address, "the collector closed the idle connection"),
+            // Logstash closes what has been idle for a minute. That is no error, and no reason to stay away longer each time.
+            Err(Ended::ClosedIdle) => {
+                info!(%address, "the collector closed the idle connection");
+                progressed = true;
+            }
             Err(Ended::Io(error)) => self.fail(&address, tls::explain(&error, &self.settings, &address)),
             Err(other) => self.fail(&address, other.to_string()),
         }

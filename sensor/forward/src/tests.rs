@@ -420,3 +420,87 @@ async fn nothing_is_lost_when_connections_die_at_random_places() {
     assert!(came - EVENTS <= rounds * forwarder::PIPELINE * 10, "{came} events in {rounds} connections");
     assert_eq!(sensor.stop().await.acknowledged as usize, EVENTS);
 }
+
+/// A real collector is stopped in the middle of whatever it does, and comes back, again and again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_collector_that_dies_again_and_again_costs_resends_and_nothing_else() {
+    const EVENTS: usize = 4000;
+    const ROUNDS: usize = 12;
+    let folder = tempfile::tempdir().unwrap();
+    let files = certificates::ensure(folder.path(), Keys::Ecdsa).unwrap();
+    let mut peer = Peer::start(folder.path(), "127.0.0.1:0", Some((&files, ClientCertificates::Optional))).await;
+    let address = peer.address;
+    let mut sensor = Sensor::start(over_tls(address, &files), quick());
+    for round in 0..ROUNDS {
+        sensor.ship(round * EVENTS / ROUNDS..(round + 1) * EVENTS / ROUNDS);
+        // A collector counts from its own start.
+        peer.has(50).await;
+        drop(peer);
+        peer = timeout(DEADLINE, restart(folder.path(), address, &files)).await.unwrap();
+    }
+    sensor.until_drained().await;
+    let mut numbers = peer.numbers();
+    let came = numbers.len();
+    numbers.sort_unstable();
+    numbers.dedup();
+    assert_eq!(numbers, (0..EVENTS).collect::<Vec<_>>());
+    assert!(came - EVENTS <= ROUNDS * forwarder::PIPELINE * 10, "{came} came of {EVENTS}");
+    println!("{EVENTS} records in, {came} came, {} of them again", came - EVENTS);
+    assert_eq!(sensor.stop().await.acknowledged as usize, EVENTS);
+}
+
+/// Tries until the address is free again: the old collector lets it go in its own time.
+async fn restart(folder: &Path, address: SocketAddr, files: &Files) -> Peer {
+    while TcpListener::bind(address).await.is_err() {
+        tokio::task::yield_now().await;
+    }
+    Peer::start(folder, &address.to_string(), Some((files, ClientCertificates::Optional))).await
+}
+
+/// The same steps as Malcolm's own: openssl, a CA and a server with organisation and unit alone, both RSA with 4096 bits.
+#[tokio::test]
+async fn certificates_made_with_openssl_as_malcolm_makes_them_are_checked_by_chain() {
+    let folder = tempfile::tempdir().unwrap();
+    let openssl = |line: &str| {
+        let status = std::process::Command::new("openssl").args(line.split_whitespace()).current_dir(folder.path()).output();
+        status.map(|output| assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr)))
+    };
+    if openssl("version").is_err() {
+        println!("SKIPPED: openssl is not installed, so only our own certificates are checked");
+        return;
+    }
+    std::fs::write(
+        folder.path().join("ext.conf"),
+        "extendedKeyUsage = serverAuth, clientAuth\nkeyUsage = digitalSignature, keyEncipherment\n",
+    )
+    .unwrap();
+    for line in [
+        "req -x509 -newkey rsa:4096 -sha256 -nodes -days 30 -subj /C=US/ST=ID/O=malcolm/OU=ca -keyout ca.key -out ca.crt",
+        "req -newkey rsa:4096 -sha256 -nodes -subj /C=US/ST=ID/O=malcolm/OU=server -keyout server.key -out server.csr",
+        "x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 30 -sha256 -extfile ext.conf -out server.crt",
+    ] {
+        openssl(line).unwrap();
+    }
+    let files = Files::of(folder.path());
+    let mut peer = Peer::start(folder.path(), "127.0.0.1:0", Some((&files, ClientCertificates::Optional))).await;
+    let mut sensor = Sensor::start(over_tls(peer.address, &files), quick());
+    sensor.ship(0..20);
+    peer.has(20).await;
+    assert_eq!(peer.numbers(), (0..20).collect::<Vec<_>>());
+
+    // Malcolm's own sensors speak TLS 1.2 alone; a server that does is spoken to as well.
+    let (script, address) = Script::listen().await;
+    drop(script);
+    let mut server = std::process::Command::new("openssl")
+        .args(["s_server", "-accept", &address.to_string(), "-cert", "server.crt", "-key", "server.key", "-tls1_2", "-quiet"])
+        .current_dir(folder.path())
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut sensor = Sensor::start(over_tls(address, &files), Timing { patience: DEADLINE, ..quick() });
+    sensor.until("connected over TLS 1.2", |state| state.phase == Phase::Connected).await;
+    server.kill().unwrap();
+    server.wait().unwrap();
+}

@@ -11,7 +11,7 @@ pub struct Override {
     apply: fn(&mut Sections, &str) -> Result<(), String>,
 }
 
-/// Every variable that is looked at. An empty variable counts as unset, except where empty means something (PCAP_FILTER, EXTRA_TAGS).
+/// Every variable that is looked at. An empty variable counts as unset: Malcolm's files list many without a value.
 pub static OVERRIDES: &[Override] = &[
     Override { variable: "PCAP_IFACE", key: "capture.interfaces", apply: |s, text| list(text, &mut s.capture.interfaces) },
     Override { variable: "PCAP_FILTER", key: "capture.filter", apply: |s, text| word(text, &mut s.capture.filter) },

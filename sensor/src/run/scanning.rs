@@ -144,12 +144,15 @@ impl Scanned {
     }
 }
 
+/// A verdict in a word, and the rules that matched.
+type Judged = (&'static str, Vec<String>);
+
 /// What the control socket shows of the scan.
 #[derive(Default)]
 struct Seen {
     counters: Mutex<Option<Arc<Counters>>>,
     /// Verdict and rules by fuid, and the fuids in order.
-    verdicts: Mutex<(HashMap<String, (&'static str, Vec<String>)>, VecDeque<String>)>,
+    verdicts: Mutex<(HashMap<String, Judged>, VecDeque<String>)>,
     matches: Mutex<VecDeque<control::Verdict>>,
     unscanned: AtomicU64,
 }
@@ -329,7 +332,7 @@ const fn word(outcome: Outcome) -> &'static str {
 }
 
 /// The file's line of `files.log` among those that are remembered.
-pub(super) fn line_of<'l>(lines: &'l VecDeque<String>, fuid: Uid) -> Option<&'l str> {
+pub(super) fn line_of(lines: &VecDeque<String>, fuid: Uid) -> Option<&str> {
     let wanted = format!("\"fuid\":\"{fuid}\"");
     lines.iter().rev().find(|line| line.contains(&wanted)).map(String::as_str)
 }
