@@ -1,6 +1,7 @@
 //! The protocols: one folder each, one row each in [`PROTOCOLS`].
 
 pub(crate) mod der;
+pub mod dce_rpc;
 pub mod dhcp;
 pub mod dnp3;
 pub mod dns;
@@ -13,6 +14,7 @@ pub mod ldap;
 pub mod modbus;
 pub mod mqtt;
 pub mod mysql;
+pub mod ntlm;
 pub mod ntp;
 pub mod pop3;
 pub mod postgresql;
@@ -50,6 +52,7 @@ pub static PROTOCOLS: &[&Protocol] = &[
     &ldap::LDAP_TCP,
     &ldap::LDAP_UDP,
     &quic::QUIC,
+    &dce_rpc::DCE_RPC,
     &xmpp::XMPP,
     &imap::IMAP,
     &pop3::POP3,
