@@ -24,6 +24,7 @@ pub mod rdp;
 pub mod redis;
 pub mod rfb;
 pub mod sip;
+pub mod smb;
 pub mod smtp;
 pub mod snmp;
 pub mod socks;
@@ -52,6 +53,7 @@ pub static PROTOCOLS: &[&Protocol] = &[
     &ldap::LDAP_TCP,
     &ldap::LDAP_UDP,
     &quic::QUIC,
+    &smb::SMB,
     &dce_rpc::DCE_RPC,
     &xmpp::XMPP,
     &imap::IMAP,

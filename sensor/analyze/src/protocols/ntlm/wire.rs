@@ -75,8 +75,6 @@ pub(super) struct Server {
     pub(super) netbios_name: Option<Vec<u8>>,
     pub(super) dns_name: Option<Vec<u8>>,
     pub(super) tree: Option<Vec<u8>>,
-    /// The list does not end where it should.
-    pub(super) is_unterminated: bool,
 }
 
 impl Message {
@@ -87,7 +85,7 @@ impl Message {
             2 => {
                 let flags = number(bytes, 20)?;
                 let info = if flags & TARGET_INFO != 0 { field(bytes, 40)? } else { &[] };
-                Some(Self::Challenge(server(info, flags & TARGET_INFO != 0)))
+                Some(Self::Challenge(server(info)))
             }
             3 => {
                 let is_unicode = number(bytes, 60).unwrap_or(UNICODE) & UNICODE != 0;
@@ -106,26 +104,24 @@ fn number(bytes: &[u8], at: usize) -> Option<u32> {
     Reader::new(bytes.get(at..)?).u32_le()
 }
 
-/// Bytes that a length, a limit and an offset describe.
+/// Bytes that a length, a limit and an offset describe; fewer if the message is cut.
 fn field(bytes: &[u8], at: usize) -> Option<&[u8]> {
     let mut reader = Reader::new(bytes.get(at..)?);
     let len = reader.u16_le()?;
     reader.skip(2)?;
     let start = reader.u32_le()? as usize;
-    bytes.get(start..start.checked_add(usize::from(len))?)
+    let end = start.checked_add(usize::from(len))?;
+    bytes.get(start..end.min(bytes.len()))
 }
 
 /// Attributes and values (MS-NLMP §2.2.2.1).
-fn server(info: &[u8], has_info: bool) -> Server {
+fn server(info: &[u8]) -> Server {
     let mut reader = Reader::new(info);
-    let mut server = Server { is_unterminated: has_info, ..Server::default() };
+    let mut server = Server::default();
     while let (Some(id), Some(len)) = (reader.u16_le(), reader.u16_le()) {
         let Some(value) = reader.take(usize::from(len)) else { break };
         match id {
-            0 => {
-                server.is_unterminated = false;
-                break;
-            }
+            0 => break,
             1 => server.netbios_name = Some(utf16(value)),
             3 => server.dns_name = Some(utf16(value)),
             5 => server.tree = Some(utf16(value)),
