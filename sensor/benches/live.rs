@@ -2,6 +2,9 @@
 //!
 //! `cargo bench -p tenrec --bench live` (root). Both write what they capture into files of the same file system.
 //! Processor seconds are to be trusted more than wall seconds: the sender takes its share of a small machine.
+//!
+//! First the capture alone, frames of one size; then, if `sensor/bench/run` has made bench-data/mix.pcap, the whole daemon
+//! on that mix of real traffic, with all its logs, beside tcpdump writing the same packets.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a benchmark that fails may panic")]
 
 #[path = "../tests/wire/mod.rs"]
@@ -21,9 +24,11 @@ use std::{
 };
 
 use rustix::time::{ClockId, clock_gettime};
+use settings::control::Client;
 use tenrec::{
     capture::{self, Mode, Options},
     pcap,
+    replay::Replay,
 };
 use wire::{Wire, near, tcp};
 
@@ -61,6 +66,85 @@ fn main() {
             println!("{name:<28} {size:>6} {:>9} {:>9} {lost:>8.3} {speed:>7.0} {cost:>12.3}", run.sent, run.captured);
         }
     }
+    mixed();
+}
+
+/// The whole daemon on real traffic.
+fn mixed() {
+    const MOST_BYTES: usize = 512 << 20;
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../bench-data/mix.pcap");
+    let (mut frames, mut bytes) = (Vec::new(), 0);
+    let read = Replay::open(&path).and_then(|mut replay| {
+        replay.run(|frame| {
+            // What an interface of 1500 bytes takes.
+            if (14..=1514).contains(&frame.data.len()) && bytes < MOST_BYTES {
+                bytes += frame.data.len();
+                frames.push(frame.data.to_vec());
+            }
+        })
+    });
+    if read.is_err() || frames.is_empty() {
+        println!("\nno bench-data/mix.pcap: run sensor/bench/run first to see the whole daemon on real traffic");
+        return;
+    }
+    println!("\nthe mix of real traffic: {} packets, {} MB", frames.len(), bytes / 1_000_000);
+    println!("{:<28} {:>9} {:>9} {:>8} {:>8} {:>12}", "", "sent", "kept", "lost %", "Mbit/s", "us/pkt");
+    for whole in [true, false] {
+        let folder = tempfile::tempdir_in(path.parent().unwrap()).unwrap();
+        let Some(wire) = Wire::lay("the live benchmark") else { return };
+        let run = if whole {
+            daemon(&wire, &frames, folder.path())
+        } else {
+            tcpdump_of(&wire, folder.path(), frames.len(), || send_all(&wire, &frames))
+        };
+        let lost = 100.0 * (run.sent as f64 - run.captured as f64) / run.sent as f64;
+        let speed = bytes as f64 * 8.0 / run.seconds / 1e6;
+        let cost = run.reader_seconds * 1e6 / run.captured.max(1) as f64;
+        let name = if whole { "tenrec run, logs and PCAP" } else { "tcpdump" };
+        println!("{name:<28} {:>9} {:>9} {lost:>8.3} {speed:>8.0} {cost:>12.3}", run.sent, run.captured);
+    }
+}
+
+fn send_all(wire: &Wire, frames: &[Vec<u8>]) -> f64 {
+    let start = Instant::now();
+    frames.iter().for_each(|frame| wire.send(frame));
+    start.elapsed().as_secs_f64()
+}
+
+fn daemon(wire: &Wire, frames: &[Vec<u8>], folder: &Path) -> Run {
+    let at = folder.display();
+    let settings = folder.join("tenrec.toml");
+    let text = format!(
+        "capture = {{ interfaces = ['near'], workers = 1, ring_megabytes = 64 }}\npcap.folder = '{at}/pcap'\nlogs.folder = '{at}/logs'\n\
+         files = {{ folder = '{at}/files', carving = 'none' }}\ncontrol.socket = '{at}/control.sock'\ndisk.floor_megabytes = 64\n"
+    );
+    fs::write(&settings, text).unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_tenrec"))
+        .env("TENREC_LOG", "info")
+        .args(["run", "--settings"])
+        .arg(&settings)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    while !lines.next().expect("the daemon starts").unwrap().contains("ready") {}
+    let log = thread::spawn(move || lines.map_while(Result::ok).filter(|line| line.contains("ERROR")).for_each(|line| println!("{line}")));
+    let status = || Client::connect(&folder.join("control.sock")).unwrap().status().unwrap();
+    let seconds = send_all(wire, frames);
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while status().packets_analysed < status().interfaces[0].captured && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(100));
+    }
+    let reader_seconds = child_cpu(&child);
+    let end = status();
+    let lost: Vec<_> = end.drops.places().into_iter().filter(|(_, _, count)| *count > 0).collect();
+    if !lost.is_empty() {
+        println!("the daemon lost: {lost:?}");
+    }
+    let _ = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+    child.wait().unwrap();
+    log.join().unwrap();
+    Run { sent: frames.len(), captured: end.packets_analysed - end.drops.pcap, seconds, reader_seconds }
 }
 
 /// Sends the frames as fast as one sender can; how long it took.
@@ -139,6 +223,10 @@ fn pcap_options(folder: &Path) -> pcap::Options {
 }
 
 fn tcpdump(wire: &Wire, size: usize, frames: usize, folder: &Path) -> Run {
+    tcpdump_of(wire, folder, frames, || send(wire, size, frames))
+}
+
+fn tcpdump_of(_wire: &Wire, folder: &Path, frames: usize, send: impl FnOnce() -> f64) -> Run {
     let file = folder.join("tcpdump.pcap");
     let mut child = Command::new("tcpdump")
         .args(["-i", "near", "-n", "-B", &(RING >> 10).to_string(), "-Z", "root", "-w"])
@@ -146,15 +234,10 @@ fn tcpdump(wire: &Wire, size: usize, frames: usize, folder: &Path) -> Run {
         .stderr(Stdio::piped())
         .spawn()
         .expect("tcpdump is installed");
-    // It tells when it listens.
-    let mut told = String::new();
-    let mut errors = BufReader::new(child.stderr.take().unwrap());
-    while !told.contains("listening on") {
-        told.clear();
-        assert!(errors.read_line(&mut told).unwrap() > 0, "tcpdump did not start");
-    }
+    let mut errors = BufReader::new(child.stderr.take().unwrap()).lines();
+    while !errors.next().expect("tcpdump starts").unwrap().contains("listening on") {}
     let before = child_cpu(&child);
-    let seconds = send(wire, size, frames);
+    let seconds = send();
     // It reads blocks of up to a second; then it has nothing left to do.
     let mut last = (child_cpu(&child), Instant::now());
     while last.1.elapsed() < Duration::from_secs(2) {
@@ -166,9 +249,10 @@ fn tcpdump(wire: &Wire, size: usize, frames: usize, folder: &Path) -> Run {
     }
     let reader_seconds = child_cpu(&child) - before;
     let _ = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    // "N packets captured", and then those that the kernel dropped.
+    let captured = errors.map_while(Result::ok).find_map(|line| line.strip_suffix(" packets captured").and_then(|n| n.trim().parse().ok()));
     let _ = child.wait();
-    let captured = (fs::metadata(&file).unwrap().len() - 24) / (size.max(60) as u64 + 16);
-    Run { sent: frames, captured, seconds, reader_seconds }
+    Run { sent: frames, captured: captured.unwrap_or(0), seconds, reader_seconds }
 }
 
 /// Processor seconds of this thread, or of this process.

@@ -146,8 +146,10 @@ pub fn run(mut plan: Plan) -> anyhow::Result<()> {
         tracing::warn!("a thread was started before the sandbox and stays outside of it");
     }
     let strength = sandbox::enter(&plan.policy).context("privileges cannot be given up, so nothing is analysed")?;
-    if strength == Strength::Partial {
-        tracing::warn!("this kernel has no Landlock or an old one: files are protected by their modes alone");
+    match strength {
+        Strength::Full => {}
+        Strength::Partial => tracing::info!("this kernel has an older Landlock: files are confined, ports may not be"),
+        Strength::WithoutLandlock => tracing::warn!("this kernel has no Landlock: files are protected by their modes alone"),
     }
     let parts = Parts::start(plan.pcap, plan.analysis, plan.records, plan.files, plan.finished, sources)?;
     let (stop, _) = tokio::sync::watch::channel(false);

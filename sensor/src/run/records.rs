@@ -29,6 +29,8 @@ const REST: Duration = Duration::from_millis(5);
 const FLUSH: Duration = Duration::from_secs(1);
 /// How long a verdict waits for the record of its file.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// Flows with a wrong checksum until it is told.
+const TELLING: u32 = 3;
 /// Lines of each kind that are remembered for the control socket.
 const REMEMBERED: usize = 1000;
 
@@ -108,6 +110,7 @@ pub fn start(options: Options, workers: Vec<Consumer<Vec<Box<dyn Record>>>>) -> 
         line: Vec::new(),
         lines: BTreeMap::new(),
         failing: false,
+        unfinished_checksums: 0,
     };
     let thread = thread::Builder::new().name("records".to_owned()).spawn(move || {
         writer.run(workers);
@@ -130,6 +133,8 @@ struct Writer {
     line: Vec<u8>,
     lines: BTreeMap<&'static str, u64>,
     failing: bool,
+    /// Flows with a wrong checksum, counted up to [`TELLING`].
+    unfinished_checksums: u32,
 }
 
 impl Writer {
@@ -211,6 +216,9 @@ impl Writer {
         }
         let log = record.log().path;
         *self.lines.entry(log).or_default() += 1;
+        if log == "weird" && self.unfinished_checksums < TELLING {
+            self.look_for_unfinished_checksums(record);
+        }
         let remembered = match log {
             "conn" => Some(&self.written.connections),
             "files" => Some(&self.written.files),
@@ -238,6 +246,25 @@ impl Writer {
                 lines.pop_front();
             }
             lines.push_back(String::from_utf8_lossy(self.line.trim_ascii_end()).into_owned());
+        }
+    }
+
+    /// Packets that never left a machine often have no checksum yet: virtual interfaces leave it to a card that is not
+    /// there. They are left out of the analysis, as Zeek leaves them out, so the operator should hear why there is nothing.
+    fn look_for_unfinished_checksums(&mut self, record: &dyn Record) {
+        self.line.clear();
+        Row::write(record, Format::Json, self.profile, &mut self.line);
+        const NAMES: [&[u8]; 2] = [br#""name":"bad_TCP_checksum""#, br#""name":"bad_UDP_checksum""#];
+        if !NAMES.iter().any(|name| self.line.windows(name.len()).any(|window| window == *name)) {
+            return;
+        }
+        self.unfinished_checksums += 1;
+        if self.unfinished_checksums == TELLING {
+            tracing::warn!(
+                flows = TELLING,
+                "packets with wrong checksums are left out of the analysis; if the sender is a virtual machine or a container, \
+                 they are not finished: set analysis.checksums = false in tenrec.toml, or `ethtool -K INTERFACE tx off` at the sender"
+            );
         }
     }
 

@@ -30,12 +30,12 @@ pub mod snmp;
 pub mod socks;
 pub mod ssh;
 pub mod syslog;
+#[cfg(test)]
+mod testing;
 pub mod tls;
 pub mod websocket;
 pub mod x509;
 pub mod xmpp;
-#[cfg(test)]
-mod testing;
 
 use crate::Protocol;
 

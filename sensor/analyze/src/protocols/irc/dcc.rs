@@ -59,7 +59,9 @@ impl Analyzer for Transfer {
             }
         };
         out.file_data(handle, bytes);
-        if !self.logged && let Some(summary) = out.file_summary(handle).filter(|summary| summary.mime.is_some()) {
+        if !self.logged
+            && let Some(summary) = out.file_summary(handle).filter(|summary| summary.mime.is_some())
+        {
             self.log(Some(summary.fuid), summary.mime, out);
         }
         Step::Consumed(bytes.len())

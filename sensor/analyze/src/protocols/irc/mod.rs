@@ -18,14 +18,8 @@ pub use dcc::IRC_DATA;
 pub use record::{Irc, LOG};
 
 /// IRC (RFC 2812).
-pub static IRC: Protocol = Protocol {
-    name: "irc",
-    label: "IRC",
-    tcp: &[6666, 6667, 6668, 6669],
-    udp: &[],
-    recognises,
-    analyzer: |_| Box::<Session>::default(),
-};
+pub static IRC: Protocol =
+    Protocol { name: "irc", label: "IRC", tcp: &[6666, 6667, 6668, 6669], udp: &[], recognises, analyzer: |_| Box::<Session>::default() };
 
 /// Bytes after which a line is taken in parts (Zeek's limit for IRC).
 const MAX_CONTENT_LINE: usize = 1000;

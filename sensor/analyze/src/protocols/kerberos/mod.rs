@@ -17,14 +17,8 @@ pub static KERBEROS_UDP: Protocol =
     Protocol { name: "krb", label: "KRB", tcp: &[], udp: &[88], recognises, analyzer: |_| Box::<Exchange>::default() };
 
 /// Kerberos in streams (RFC 4120 §7.2.2).
-pub static KERBEROS_TCP: Protocol = Protocol {
-    name: "krb_tcp",
-    label: "KRB_TCP",
-    tcp: &[88],
-    udp: &[],
-    recognises: |_| Match::No,
-    analyzer: |_| Box::<Stream>::default(),
-};
+pub static KERBEROS_TCP: Protocol =
+    Protocol { name: "krb_tcp", label: "KRB_TCP", tcp: &[88], udp: &[], recognises: |_| Match::No, analyzer: |_| Box::<Stream>::default() };
 
 /// Bytes of a message in a stream. Tickets with authorisation data take up to 64 KiB; what is larger is no Kerberos.
 const MAX_MESSAGE: usize = 1 << 18;

@@ -3,7 +3,8 @@ use crate::protocols::testing::{ORIG, RESP, any_split_gives_the_same_rows};
 
 #[test]
 fn a_session_is_known_by_its_replies() {
-    let said = [(RESP, &b"+OK hi\r\n"[..]), (ORIG, b"CAPA\r\nRETR 1\r\nQUIT\r\n"), (RESP, b"+OK\r\nSTLS\r\n.\r\n+OK\r\nany line\r\n.\r\n+OK\r\n")];
+    let said =
+        [(RESP, &b"+OK hi\r\n"[..]), (ORIG, b"CAPA\r\nRETR 1\r\nQUIT\r\n"), (RESP, b"+OK\r\nSTLS\r\n.\r\n+OK\r\nany line\r\n.\r\n+OK\r\n")];
     assert_eq!(any_split_gives_the_same_rows(&POP3, 110, &said), ["services\tpop3"]);
 }
 

@@ -15,8 +15,14 @@ use wire::{Packet, attribute, code};
 pub use record::{LOG, Radius};
 
 /// RADIUS (RFC 2865).
-pub static RADIUS: Protocol =
-    Protocol { name: "radius", label: "RADIUS", tcp: &[], udp: &[1812], recognises: |_| Match::No, analyzer: |_| Box::<Session>::default() };
+pub static RADIUS: Protocol = Protocol {
+    name: "radius",
+    label: "RADIUS",
+    tcp: &[],
+    udp: &[1812],
+    recognises: |_| Match::No,
+    analyzer: |_| Box::<Session>::default(),
+};
 
 #[derive(Default)]
 struct Session {

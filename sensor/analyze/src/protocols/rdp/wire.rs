@@ -37,7 +37,9 @@ pub(super) enum Choice {
 pub(super) fn packet(bytes: &[u8]) -> Read<'_> {
     let mut reader = Reader::new(bytes);
     let head = (reader.u8(), reader.u8(), reader.u16());
-    let (Some(version), Some(_), Some(len)) = head else { return if bytes.first().is_none_or(|&b| b == 3) { Read::NeedMore } else { Read::Bad } };
+    let (Some(version), Some(_), Some(len)) = head else {
+        return if bytes.first().is_none_or(|&b| b == 3) { Read::NeedMore } else { Read::Bad };
+    };
     if version != 3 || len < 7 {
         return Read::Bad;
     }

@@ -11,8 +11,7 @@ use crate::{Analyzer, Beginning, Direction, Match, Output, Protocol, Reader, Ste
 pub use record::{LOG, Rfb};
 
 /// RFB (RFC 6143).
-pub static RFB: Protocol =
-    Protocol { name: "rfb", label: "RFB", tcp: &[], udp: &[], recognises, analyzer: |_| Box::<Session>::default() };
+pub static RFB: Protocol = Protocol { name: "rfb", label: "RFB", tcp: &[], udp: &[], recognises, analyzer: |_| Box::<Session>::default() };
 
 /// Bytes of a version: `RFB 003.008` and a line feed (RFC 6143 §7.1.1).
 const VERSION: usize = 12;

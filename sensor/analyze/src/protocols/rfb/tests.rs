@@ -23,7 +23,14 @@ fn a_session_up_to_the_screen() {
 
 #[test]
 fn version_3_3_and_a_failure() {
-    let said = [(RESP, &b"RFB 003.008\n"[..]), (ORIG, b"RFB 003.003\n"), (RESP, b"\0\0\0\x02"), (RESP, &[7; 16]), (ORIG, &[8; 16]), (RESP, b"\0\0\0\x01")];
+    let said = [
+        (RESP, &b"RFB 003.008\n"[..]),
+        (ORIG, b"RFB 003.003\n"),
+        (RESP, b"\0\0\0\x02"),
+        (RESP, &[7; 16]),
+        (ORIG, &[8; 16]),
+        (RESP, b"\0\0\0\x01"),
+    ];
     let rows = any_split_gives_the_same_rows(&RFB, 5900, &said);
     assert!(rows[0].ends_with("\t003\t003\t003\t008\tVNC\tF\t-\t-\t-\t-"), "{rows:?}");
 }

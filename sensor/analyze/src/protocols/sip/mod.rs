@@ -29,8 +29,20 @@ const MAX_KEPT: usize = 4096;
 
 /// Methods that are not odd (scripts/base/protocols/sip/main.zeek; RFC 3262, 3311, 3428, 3515, 6086).
 const METHODS: &[&[u8]] = &[
-    b"REGISTER", b"INVITE", b"ACK", b"CANCEL", b"BYE", b"OPTIONS", b"NOTIFY", b"SUBSCRIBE", b"PRACK", b"UPDATE", b"MESSAGE", b"REFER",
-    b"INFO", b"PUBLISH",
+    b"REGISTER",
+    b"INVITE",
+    b"ACK",
+    b"CANCEL",
+    b"BYE",
+    b"OPTIONS",
+    b"NOTIFY",
+    b"SUBSCRIBE",
+    b"PRACK",
+    b"UPDATE",
+    b"MESSAGE",
+    b"REFER",
+    b"INFO",
+    b"PUBLISH",
 ];
 
 /// The first line of a request or of a response.
@@ -123,7 +135,8 @@ impl State {
 impl Dialog {
     fn request(&mut self, junk: &[u8], method: &[u8], uri: &[u8], message: &Message<'_>, out: &mut Output<'_>) {
         if !junk.is_empty() {
-            let text: String = junk.iter().map(|b| if b.is_ascii_graphic() { char::from(*b).to_string() } else { format!("\\x{b:02x}") }).collect();
+            let text: String =
+                junk.iter().map(|b| if b.is_ascii_graphic() { char::from(*b).to_string() } else { format!("\\x{b:02x}") }).collect();
             out.weird_detail("sip_junk_before_request", Some(text.as_bytes()), Some("SIP"));
         }
         if !METHODS.contains(&method) {

@@ -4,7 +4,8 @@ use crate::protocols::testing::{ORIG, RESP, converse, every_truncation_is_surviv
 
 #[test]
 fn a_request_and_its_response() {
-    let request = b"INVITE sip:b@x SIP/2.0\r\nVia: SIP/2.0/UDP a;branch=z\r\nFrom: <sip:a@x>;tag=1\r\nTo: <sip:b@x>\r\nCSeq: 1 INVITE\r\n\r\n";
+    let request =
+        b"INVITE sip:b@x SIP/2.0\r\nVia: SIP/2.0/UDP a;branch=z\r\nFrom: <sip:a@x>;tag=1\r\nTo: <sip:b@x>\r\nCSeq: 1 INVITE\r\n\r\n";
     let response = b"SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP a;branch=z\r\nContent-Length: 0\r\n\r\n";
     let said = [(ORIG, &request[..]), (RESP, response)];
     let rows = converse(&SIP, Transport::Udp, 5060, &said, 0);

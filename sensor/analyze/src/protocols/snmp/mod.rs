@@ -13,8 +13,14 @@ use wire::{Kind, Message};
 pub use record::{LOG, Snmp};
 
 /// SNMP (RFC 3411 and on).
-pub static SNMP: Protocol =
-    Protocol { name: "snmp", label: "SNMP", tcp: &[], udp: &[161, 162], recognises: |_| Match::No, analyzer: |_| Box::<Session>::default() };
+pub static SNMP: Protocol = Protocol {
+    name: "snmp",
+    label: "SNMP",
+    tcp: &[],
+    udp: &[161, 162],
+    recognises: |_| Match::No,
+    analyzer: |_| Box::<Session>::default(),
+};
 
 #[derive(Default)]
 struct Session {
