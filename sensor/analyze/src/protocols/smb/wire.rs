@@ -56,8 +56,12 @@ pub(super) type Times = [u64; 4];
 
 /// A time of Windows; nothing is 1601. It has the precision that it has in Zeek, as a double of seconds from 1601.
 pub(super) fn time(ticks: u64) -> Time {
-    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "loses what Zeek loses, and saturates")]
-    Time::from_micros(((ticks as f64 / 1e7 - EPOCH) * 1e6).round() as i64)
+    #[expect(clippy::cast_precision_loss, reason = "loses what Zeek loses")]
+    let seconds = ticks as f64 / 1e7 - EPOCH;
+    let whole = seconds.floor();
+    #[expect(clippy::cast_possible_truncation, reason = "saturates")]
+    let (whole, micros) = (whole as i64, ((seconds - whole) * 1e6).round() as i64);
+    Time::from_micros(whole.saturating_mul(1_000_000).saturating_add(micros))
 }
 
 /// A string of SMB1 at a place of a message: UTF-16 at an even place, or bytes; up to a zero. Says where it ends.
