@@ -62,6 +62,7 @@ pub static PROTOCOLS: &[&Protocol] = &[
     &snmp::SNMP,
     &postgresql::POSTGRESQL,
     &rdp::RDP,
+    &rdp::RDPEUDP,
     &rfb::RFB,
     &socks::SOCKS,
     &radius::RADIUS,
