@@ -16,6 +16,7 @@ pub mod mqtt;
 pub mod mysql;
 pub mod ntlm;
 pub mod ntp;
+pub mod ocsp;
 pub mod pop3;
 pub mod postgresql;
 pub mod quic;
