@@ -463,6 +463,21 @@ fn an_interface_that_goes_away_is_told_and_without_any_the_daemon_ends() {
 }
 
 #[test]
+fn workers_come_before_everyone_else() {
+    let Some(_wire) = Wire::lay("workers_come_before_everyone_else") else { return };
+    let mut daemon = Daemon::start("");
+    daemon.wait_for_line("ready");
+    for task in fs::read_dir(format!("/proc/{}/task", daemon.child.id())).unwrap() {
+        let task = task.unwrap().path();
+        let name = fs::read_to_string(task.join("comm")).unwrap();
+        let stat = fs::read_to_string(task.join("stat")).unwrap();
+        // proc(5): nice is field 19; the name, field 2, may hold anything.
+        let nice: i32 = stat.rsplit_once(')').unwrap().1.split_whitespace().nth(16).unwrap().parse().unwrap();
+        assert_eq!(nice, if name.starts_with("worker") { -10 } else { 0 }, "{name}");
+    }
+}
+
+#[test]
 fn privileges_are_gone_and_the_kernel_says_so() {
     let Some(_wire) = Wire::lay("privileges_are_gone_and_the_kernel_says_so") else { return };
     let mut daemon = Daemon::start("");
