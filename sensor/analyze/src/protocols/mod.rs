@@ -6,6 +6,7 @@ pub mod dnp3;
 pub mod dns;
 pub mod ftp;
 pub mod http;
+pub mod imap;
 pub mod irc;
 pub mod kerberos;
 pub mod ldap;
@@ -13,12 +14,16 @@ pub mod modbus;
 pub mod mqtt;
 pub mod mysql;
 pub mod ntp;
+pub mod pop3;
+pub mod postgresql;
 pub mod quic;
 pub mod radius;
 pub mod rdp;
 pub mod redis;
 pub mod rfb;
+pub mod sip;
 pub mod smtp;
+pub mod snmp;
 pub mod socks;
 pub mod ssh;
 pub mod syslog;
@@ -27,6 +32,7 @@ mod testing;
 pub mod tls;
 pub mod websocket;
 pub mod x509;
+pub mod xmpp;
 
 use crate::Protocol;
 
@@ -44,6 +50,12 @@ pub static PROTOCOLS: &[&Protocol] = &[
     &ldap::LDAP_TCP,
     &ldap::LDAP_UDP,
     &quic::QUIC,
+    &xmpp::XMPP,
+    &imap::IMAP,
+    &pop3::POP3,
+    &sip::SIP,
+    &snmp::SNMP,
+    &postgresql::POSTGRESQL,
     &rdp::RDP,
     &rfb::RFB,
     &socks::SOCKS,
