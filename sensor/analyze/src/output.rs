@@ -194,7 +194,11 @@ impl Output<'_> {
 
     /// The transfer has ended: writes the file's record and says what was found.
     pub fn file_close(&mut self, file: FileHandle) -> Option<FileSummary> {
+        let content = self.sink.files.content(file);
         let (summary, record) = self.sink.files.close(file)?;
+        if let Some((at, fuid, content)) = content {
+            crate::protocols::ocsp::log(at, fuid, &content, self);
+        }
         self.sink.records.push(Box::new(record));
         Some(summary)
     }

@@ -1,6 +1,7 @@
 //! The protocols: one folder each, one row each in [`PROTOCOLS`].
 
 pub(crate) mod der;
+pub mod dce_rpc;
 pub mod dhcp;
 pub mod dnp3;
 pub mod dns;
@@ -13,7 +14,9 @@ pub mod ldap;
 pub mod modbus;
 pub mod mqtt;
 pub mod mysql;
+pub mod ntlm;
 pub mod ntp;
+pub mod ocsp;
 pub mod pop3;
 pub mod postgresql;
 pub mod quic;
@@ -22,6 +25,7 @@ pub mod rdp;
 pub mod redis;
 pub mod rfb;
 pub mod sip;
+pub mod smb;
 pub mod smtp;
 pub mod snmp;
 pub mod socks;
@@ -50,6 +54,8 @@ pub static PROTOCOLS: &[&Protocol] = &[
     &ldap::LDAP_TCP,
     &ldap::LDAP_UDP,
     &quic::QUIC,
+    &smb::SMB,
+    &dce_rpc::DCE_RPC,
     &xmpp::XMPP,
     &imap::IMAP,
     &pop3::POP3,
@@ -57,6 +63,7 @@ pub static PROTOCOLS: &[&Protocol] = &[
     &snmp::SNMP,
     &postgresql::POSTGRESQL,
     &rdp::RDP,
+    &rdp::RDPEUDP,
     &rfb::RFB,
     &socks::SOCKS,
     &radius::RADIUS,
