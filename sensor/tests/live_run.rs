@@ -463,6 +463,36 @@ fn an_interface_that_goes_away_is_told_and_without_any_the_daemon_ends() {
 }
 
 #[test]
+fn workers_come_before_everyone_else() {
+    let Some(_wire) = Wire::lay("workers_come_before_everyone_else") else { return };
+    let mut daemon = Daemon::start("");
+    daemon.wait_for_line("ready");
+    let deadline = Instant::now() + Duration::from_secs(10);
+    // A thread goes back to ordinary priority when it first runs.
+    loop {
+        let nice = niceness(daemon.child.id());
+        if nice.iter().all(|(name, nice)| *nice == if name.starts_with("worker") { -10 } else { 0 }) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{nice:?}");
+        thread::yield_now();
+    }
+}
+
+/// Names and niceness of a process's threads.
+fn niceness(process: u32) -> Vec<(String, i32)> {
+    let mut all = Vec::new();
+    for task in fs::read_dir(format!("/proc/{process}/task")).unwrap() {
+        // proc(5): nice is field 19; the name, field 2, stands in brackets and may hold anything.
+        let stat = fs::read_to_string(task.unwrap().path().join("stat")).unwrap();
+        let (before, after) = stat.rsplit_once(')').unwrap();
+        let name = before.split_once('(').unwrap().1;
+        all.push((name.to_owned(), after.split_whitespace().nth(16).unwrap().parse().unwrap()));
+    }
+    all
+}
+
+#[test]
 fn privileges_are_gone_and_the_kernel_says_so() {
     let Some(_wire) = Wire::lay("privileges_are_gone_and_the_kernel_says_so") else { return };
     let mut daemon = Daemon::start("");

@@ -76,6 +76,7 @@ fn run(
     mut finished: impl FnMut(Finished),
     carved: &Carved,
 ) {
+    super::ordinary_priority();
     let (mut failing, mut left_out) = (false, 0);
     let (mut room, mut looked) = (has_room(options), Instant::now());
     loop {

@@ -125,6 +125,16 @@ impl Status {
 /// How long services have to end, and with them the delivery of what was just recorded.
 const FAREWELL: Duration = Duration::from_secs(7);
 
+/// Niceness of the workers: where a machine has more to do than it can, the others wait first. A worker has a core, so the
+/// machine stays usable.
+const WORKER_NICENESS: i32 = -10;
+
+/// Puts the calling thread back to ordinary priority.
+pub(crate) fn ordinary_priority() {
+    // Going down is always permitted.
+    let _ = rustix::process::setpriority_process(None, 0);
+}
+
 /// Runs until it is told to end.
 ///
 /// # Errors
@@ -142,6 +152,10 @@ pub fn run(mut plan: Plan) -> anyhow::Result<()> {
             None
         }
     };
+    // The workers inherit it; everyone else goes back. Raising it again will not be permitted.
+    if let Err(error) = rustix::process::setpriority_process(None, WORKER_NICENESS) {
+        tracing::debug!(%error, "workers run at ordinary priority");
+    }
     if sandbox::threads() > 1 {
         tracing::warn!("a thread was started before the sandbox and stays outside of it");
     }
@@ -152,6 +166,7 @@ pub fn run(mut plan: Plan) -> anyhow::Result<()> {
         Strength::WithoutLandlock => tracing::warn!("this kernel has no Landlock: files are protected by their modes alone"),
     }
     let parts = Parts::start(plan.pcap, plan.analysis, plan.records, plan.files, plan.finished, sources)?;
+    ordinary_priority();
     let (stop, _) = tokio::sync::watch::channel(false);
     let status = Arc::new(Status {
         since: jiff::Timestamp::now(),

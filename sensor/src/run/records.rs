@@ -113,6 +113,7 @@ pub fn start(options: Options, workers: Vec<Consumer<Vec<Box<dyn Record>>>>) -> 
         unfinished_checksums: 0,
     };
     let thread = thread::Builder::new().name("records".to_owned()).spawn(move || {
+        super::ordinary_priority();
         writer.run(workers);
         if let Some(Err(error)) = writer.logs.map(LogFiles::close) {
             tracing::error!(%error, "the last log lines could not be written");
