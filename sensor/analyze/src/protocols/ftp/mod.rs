@@ -118,6 +118,7 @@ impl Control {
             if self.confirmed {
                 let addl = format!("{} > {}", word.len(), wire::MAX_COMMAND);
                 out.weird_detail("FTP_max_command_length_exceeded", Some(addl.as_bytes()), Some("FTP"));
+                out.limit_exceeded();
             }
             return;
         }
