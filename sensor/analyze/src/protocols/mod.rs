@@ -1,7 +1,7 @@
 //! The protocols: one folder each, one row each in [`PROTOCOLS`].
 
-pub(crate) mod der;
 pub mod dce_rpc;
+pub(crate) mod der;
 pub mod dhcp;
 pub mod dnp3;
 pub mod dns;

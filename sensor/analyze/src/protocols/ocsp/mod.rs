@@ -22,8 +22,17 @@ const MAX_CERTIFICATES: usize = 1000;
 
 /// Reasons of revocation (RFC 5280 §5.3.1).
 const REASONS: [&str; 11] = [
-    "unspecified", "keyCompromise", "cACompromise", "affiliationChanged", "superseded", "cessationOfOperation", "certificateHold", "",
-    "removeFromCRL", "privilegeWithdrawn", "aACompromise",
+    "unspecified",
+    "keyCompromise",
+    "cACompromise",
+    "affiliationChanged",
+    "superseded",
+    "cessationOfOperation",
+    "certificateHold",
+    "",
+    "removeFromCRL",
+    "privilegeWithdrawn",
+    "aACompromise",
 ];
 
 /// Writes a row for each certificate of a response.

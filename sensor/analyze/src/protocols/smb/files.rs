@@ -87,10 +87,8 @@ pub(super) fn keep<K: Ord, V>(table: &mut BTreeMap<K, V>, key: K, value: V) {
 impl Files {
     /// Writes what was done to a file, if it is of interest and was not written just now.
     pub(super) fn log(&mut self, file: &File, out: &mut Output<'_>) {
-        let is_logged = matches!(
-            file.action,
-            "SMB::FILE_OPEN" | "SMB::FILE_RENAME" | "SMB::FILE_DELETE" | "SMB::PRINT_OPEN" | "SMB::PRINT_CLOSE"
-        );
+        let is_logged =
+            matches!(file.action, "SMB::FILE_OPEN" | "SMB::FILE_RENAME" | "SMB::FILE_DELETE" | "SMB::PRINT_OPEN" | "SMB::PRINT_CLOSE");
         if !is_logged || file.name.is_none() {
             return;
         }

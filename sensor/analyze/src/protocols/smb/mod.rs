@@ -138,7 +138,9 @@ impl Session {
         let Some(header) = smb2::Header::read(start).filter(|header| version == Version::Two && header.next == 0) else { return skip };
         let found = if header.is_response {
             match smb2::response(&header, start) {
-                Some(smb2::Response::Read(data)) if header.has_body() => self.reading.remove(&header.message).map(|(id, offset)| (id, offset, data)),
+                Some(smb2::Response::Read(data)) if header.has_body() => {
+                    self.reading.remove(&header.message).map(|(id, offset)| (id, offset, data))
+                }
                 _ => None,
             }
         } else {

@@ -83,7 +83,9 @@ impl Header {
 
     /// Whether the body is what the command answers, and no description of an error.
     pub(super) fn has_body(&self) -> bool {
-        self.status == 0 || (self.command == 1 && self.status == MORE_PROCESSING) || (matches!(self.command, 8 | 11) && self.status == BUFFER_OVERFLOW)
+        self.status == 0
+            || (self.command == 1 && self.status == MORE_PROCESSING)
+            || (matches!(self.command, 8 | 11) && self.status == BUFFER_OVERFLOW)
     }
 }
 
