@@ -43,10 +43,14 @@ impl Channels {
         self.transfers.remove(&control).unwrap_or_default()
     }
 
-    /// A control connection has ended.
-    pub(super) fn forget(&mut self, control: Uid) {
+    /// A control connection has ended that announced these.
+    pub(super) fn forget(&mut self, control: Uid, announced: &[Endpoint]) {
         self.transfers.remove(&control);
-        self.expected.retain(|_, of| *of != control);
+        for resp in announced {
+            if self.expected.get(resp) == Some(&control) {
+                self.expected.remove(resp);
+            }
+        }
     }
 
     fn transferred(&mut self, id: &FlowId) -> Option<&mut Transfer> {
