@@ -112,17 +112,17 @@ impl Exchange {
                 server_cert_fuid: None,
             })
         });
-        if let Some(certificate) = message.certificates.first() {
-            let subject = x509::Certificate::read(certificate).map(|certificate| certificate.subject());
-            let fuid = subject.is_some().then(|| out.sink.uids.file());
+        if let Some(certificates) = &message.certificates {
+            let subject = certificates.first().and_then(|certificate| x509::Certificate::read(certificate)).map(|first| first.subject());
+            let fuid = Some(out.sink.uids.file());
             if from.is_orig() {
                 (row.client_cert_subject, row.client_cert_fuid) = (subject, fuid);
             } else {
                 (row.server_cert_subject, row.server_cert_fuid) = (subject, fuid);
             }
-        }
-        for certificate in &message.certificates {
-            x509::seen(certificate, true, from.is_orig(), out);
+            for certificate in certificates {
+                x509::seen(certificate, true, from.is_orig(), out);
+            }
         }
         let slashed = |name: Option<Vec<u8>>, realm: Option<Vec<u8>>| [name.unwrap_or_default(), realm.unwrap_or_default()].join(&b'/');
         match message.kind {

@@ -33,8 +33,8 @@ pub(super) struct Message {
     pub(super) cipher: Option<u64>,
     pub(super) error: Option<u64>,
     pub(super) error_text: Option<Vec<u8>>,
-    /// Certificates of PKINIT.
-    pub(super) certificates: Vec<Vec<u8>>,
+    /// Certificates of PKINIT; anonymous clients have none.
+    pub(super) certificates: Option<Vec<Vec<u8>>>,
 }
 
 impl Message {
@@ -140,15 +140,14 @@ const MAX_CERTIFICATES: usize = 16;
 const SIGNED_DATA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 7, 2];
 
 /// Certificates in the data for preauthentication (RFC 4556 §3.2; types 14 and 15 are those of Windows 2000).
-fn certificates(data: Element<'_>) -> Vec<Vec<u8>> {
-    let mut all = Vec::new();
+fn certificates(data: Element<'_>) -> Option<Vec<Vec<u8>>> {
+    let mut all = None;
     for entry in data.inside() {
         let parts = || numbered(entry.inside());
         let kind = parts().find(|(number, _)| *number == 1).and_then(|(_, kind)| kind.uint());
-        if let (Some(14..=17), Some((_, value))) = (kind, parts().find(|(number, _)| *number == 2))
-            && let Some(signed) = signed_data(value.body, MAX_DEPTH)
-        {
-            all.extend(signed.map(|certificate| certificate.whole.to_vec()).take(MAX_CERTIFICATES));
+        if let (Some(14..=17), Some((_, value))) = (kind, parts().find(|(number, _)| *number == 2)) {
+            let signed = signed_data(value.body, MAX_DEPTH).into_iter().flatten().take(MAX_CERTIFICATES);
+            all.get_or_insert_with(Vec::new).extend(signed.map(|certificate| certificate.whole.to_vec()));
         }
     }
     all
