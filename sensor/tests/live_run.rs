@@ -347,6 +347,27 @@ fn senders_that_leave_checksums_to_a_card_are_told() {
 }
 
 #[test]
+fn rules_look_on_and_those_that_cannot_be_used_are_told() {
+    let Some(wire) = Wire::lay("rules_look_on_and_those_that_cannot_be_used_are_told") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let rules = folder.path().join("site.rules");
+    fs::write(&rules, "alert http any any -> any any (msg:\"greeting\"; http.uri; content:\"/hello\"; sid:7;)\nalert ip any any -> any any (lua:x; sid:8;)\n")
+        .unwrap();
+    let mut daemon = Daemon::start_with("", &format!("checksums = false, rules = ['{}']", rules.display()));
+    daemon.wait_for_line("ready");
+    daemon.wait_for_line("rule left out");
+    let frames = exchange(40_000);
+    for frame in &frames {
+        wire.send(frame);
+    }
+    daemon.wait_for_packets(frames.len() as u64);
+    assert!(daemon.end().success());
+    let events = fs::read_to_string(daemon.path("logs/eve.json")).unwrap();
+    let alerts: Vec<_> = events.lines().filter(|line| line.contains(r#""event_type":"alert""#)).collect();
+    assert!(matches!(alerts.as_slice(), [alert] if alert.contains(r#""signature_id":7"#)), "{alerts:?}");
+}
+
+#[test]
 fn interfaces_are_put_back_even_if_the_daemon_is_killed() {
     let Some(_wire) = Wire::lay("interfaces_are_put_back_even_if_the_daemon_is_killed") else { return };
     for signal in ["-TERM", "-KILL"] {

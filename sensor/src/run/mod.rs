@@ -48,6 +48,8 @@ pub struct Plan {
     pub pcap: Option<pcap::Options>,
     /// How frames are analysed. Each worker has a seed of its own, made from this one.
     pub analysis: analyze::Options,
+    /// Rules that look on.
+    pub rules: Arc<detect::RuleSet>,
     /// How logs are written and delivered.
     pub records: records::Options,
     /// Where carved files are kept.
@@ -165,7 +167,7 @@ pub fn run(mut plan: Plan) -> anyhow::Result<()> {
         Strength::Partial => tracing::info!("this kernel has an older Landlock: files are confined, ports may not be"),
         Strength::WithoutLandlock => tracing::warn!("this kernel has no Landlock: files are protected by their modes alone"),
     }
-    let parts = Parts::start(plan.pcap, plan.analysis, plan.records, plan.files, plan.finished, sources)?;
+    let parts = Parts::start(plan.pcap, (plan.analysis, plan.rules), plan.records, plan.files, plan.finished, sources)?;
     ordinary_priority();
     let (stop, _) = tokio::sync::watch::channel(false);
     let status = Arc::new(Status {
@@ -251,7 +253,7 @@ struct Parts {
 impl Parts {
     fn start(
         pcap: Option<pcap::Options>,
-        analysis: analyze::Options,
+        (analysis, rules): (analyze::Options, Arc<detect::RuleSet>),
         records: records::Options,
         files: files::Options,
         finished: Box<dyn FnMut(Finished) + Send>,
@@ -269,11 +271,11 @@ impl Parts {
         let (mut workers, mut counted, mut record_ends, mut chunk_ends) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (number, source) in sources.into_iter().enumerate() {
             let options = analyze::Options { seed: analysis.seed.wrapping_add(number as u64), ..analysis.clone() };
-            let parts = worker::Parts { number, source, options, feed: feeds.next(), stop: Arc::clone(&stop) };
+            let parts = worker::Parts { number, source, options, rules: Arc::clone(&rules), feed: feeds.next(), stop: Arc::clone(&stop) };
             let (thread, outlets, counts) = worker::start(parts)?;
             workers.push(thread);
             counted.push(counts);
-            record_ends.push(outlets.records);
+            record_ends.push(outlets.findings);
             chunk_ends.push(outlets.chunks);
         }
         let (record_thread, written) = records::start(records, record_ends)?;
