@@ -196,8 +196,10 @@ impl Output<'_> {
     pub fn file_close(&mut self, file: FileHandle) -> Option<FileSummary> {
         let content = self.sink.files.content(file);
         let (summary, record) = self.sink.files.close(file)?;
-        if let Some((at, fuid, content)) = content {
-            crate::protocols::ocsp::log(at, fuid, &content, self);
+        match content {
+            Some(content) if content.is_executable => crate::protocols::pe::log(&content, self),
+            Some(content) => crate::protocols::ocsp::log(content.at, content.fuid, &content.bytes, self),
+            None => {}
         }
         self.sink.records.push(Box::new(record));
         Some(summary)

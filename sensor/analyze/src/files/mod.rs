@@ -24,8 +24,10 @@ use crate::{Carve, Direction, FlowId, Options, Time, Uid};
 const BEGINNING: usize = 4096;
 /// Files of one worker that are transferred at once; beyond it a new file is counted but not looked at.
 const MAX_FILES: usize = 65_536;
-/// Type of the files that are read when they are whole, and bytes of one: answers have some kilobytes.
+/// Types of files that are read: the first when it is whole, the second from its beginning.
 const OCSP_RESPONSE: &str = "application/ocsp-response";
+const EXECUTABLE: &str = "application/x-dosexec";
+/// Bytes of a file that is read when it is whole: answers have some kilobytes.
 const MAX_KEPT: usize = 1 << 16;
 /// Bytes that wait for the carver in one batch; beyond it the file at hand is carved no further.
 const MAX_CHUNK_BYTES: usize = 64 << 20;
@@ -86,8 +88,16 @@ struct File {
     position: u64,
     hashers: Option<Box<Hashers>>,
     carving: Carving,
-    /// All bytes, of files that are read when they are whole.
+    /// What is kept for those who read files: all of OCSP responses, the beginning of executables.
     kept: Option<Vec<u8>>,
+}
+
+/// What was kept of a file.
+pub(crate) struct Content {
+    pub(crate) at: Time,
+    pub(crate) fuid: Uid,
+    pub(crate) is_executable: bool,
+    pub(crate) bytes: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,7 +183,7 @@ impl Files {
 
     fn keep(&mut self, handle: FileHandle, bytes: &[u8]) {
         let Some(file) = self.open.get_mut(&handle.0) else { return };
-        let Some(kept) = &mut file.kept else { return };
+        let Some(kept) = file.kept.as_mut().filter(|_| file.record.mime == Some(OCSP_RESPONSE)) else { return };
         if kept.len().saturating_add(bytes.len()) > MAX_KEPT {
             file.kept = None;
         } else {
@@ -181,13 +191,13 @@ impl Files {
         }
     }
 
-    /// All bytes of a file that is read when it is whole, and when it started.
-    pub(crate) fn content(&mut self, handle: FileHandle) -> Option<(Time, Uid, Vec<u8>)> {
+    /// What was kept of a file for those who read it, with its type and when it started.
+    pub(crate) fn content(&mut self, handle: FileHandle) -> Option<Content> {
         if self.open.get(&handle.0)?.beginning.is_some() {
             self.judge(handle);
         }
         let file = self.open.get_mut(&handle.0)?;
-        Some((file.record.at, file.record.fuid, file.kept.take()?))
+        Some(Content { at: file.record.at, fuid: file.record.fuid, is_executable: file.record.mime == Some(EXECUTABLE), bytes: file.kept.take()? })
     }
 
     pub(crate) fn data_at(&mut self, handle: FileHandle, at: Time, offset: u64, bytes: &[u8]) {
@@ -215,7 +225,9 @@ impl Files {
         file.position = file.position.saturating_add(len);
         // Hashes of a part would be taken for those of the whole.
         file.hashers = None;
-        file.kept = None;
+        if file.record.mime == Some(OCSP_RESPONSE) {
+            file.kept = None;
+        }
         if file.beginning.is_some() {
             self.judge(handle);
         }
@@ -278,7 +290,7 @@ impl Files {
         let Some(file) = self.open.get_mut(&handle.0) else { return };
         let Some(beginning) = file.beginning.take() else { return };
         file.record.mime = mime(&beginning);
-        if file.record.mime == Some(OCSP_RESPONSE) && file.record.missing == 0 {
+        if file.record.mime == Some(EXECUTABLE) || (file.record.mime == Some(OCSP_RESPONSE) && file.record.missing == 0) {
             file.kept = Some(beginning.clone());
         }
         if file.carving != Carving::Undecided {

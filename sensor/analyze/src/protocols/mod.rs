@@ -17,6 +17,7 @@ pub mod mysql;
 pub mod ntlm;
 pub mod ntp;
 pub mod ocsp;
+pub mod pe;
 pub mod pop3;
 pub mod postgresql;
 pub mod quic;
