@@ -197,7 +197,12 @@ impl Files {
             self.judge(handle);
         }
         let file = self.open.get_mut(&handle.0)?;
-        Some(Content { at: file.record.at, fuid: file.record.fuid, is_executable: file.record.mime == Some(EXECUTABLE), bytes: file.kept.take()? })
+        Some(Content {
+            at: file.record.at,
+            fuid: file.record.fuid,
+            is_executable: file.record.mime == Some(EXECUTABLE),
+            bytes: file.kept.take()?,
+        })
     }
 
     pub(crate) fn data_at(&mut self, handle: FileHandle, at: Time, offset: u64, bytes: &[u8]) {
