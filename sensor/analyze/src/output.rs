@@ -54,10 +54,15 @@ impl Sink {
     }
 
     /// The worker ends: what is still being transferred is closed.
-    pub(crate) fn finish(&mut self, at: Time) {
-        for record in self.files.finish(at) {
-            self.records.push(Box::new(record));
-        }
+    /// Ends files that wait in vain.
+    pub(crate) fn expire(&mut self, at: Time) {
+        let ended = self.files.expire(at);
+        self.records.extend(ended.into_iter().map(|record| Box::new(record) as Box<dyn Record>));
+    }
+
+    pub(crate) fn finish(&mut self) {
+        let ended = self.files.finish();
+        self.records.extend(ended.into_iter().map(|record| Box::new(record) as Box<dyn Record>));
     }
 
     /// State that a protocol keeps for all flows of this worker, made when first asked for.

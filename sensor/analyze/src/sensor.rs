@@ -26,6 +26,8 @@ use crate::{Direction, Endpoint, FlowId, Frame, Interval, Options, Time, Transpo
 
 use self::tunnels::{Carriers, Tunnels};
 
+/// Nanoseconds between two looks for files that wait in vain.
+const SWEEP_NANOS: i64 = 10_000_000_000;
 /// Zeek's `udp_inactivity_timeout`, which also holds for TCP until the handshake is done.
 const SHORT_INACTIVITY: Interval = Interval::from_secs(60);
 /// Zeek's `tcp_inactivity_timeout`.
@@ -81,6 +83,7 @@ pub struct Sensor {
     tunnels: Tunnels,
     now: Time,
     last_frame: Time,
+    next_sweep: Time,
     counters: Counters,
     active: usize,
     waiting_bytes: usize,
@@ -102,6 +105,7 @@ impl Sensor {
             tunnels: Tunnels::default(),
             now: Time::default(),
             last_frame: Time::default(),
+            next_sweep: Time::default(),
             counters: Counters::default(),
             active: 0,
             waiting_bytes: 0,
@@ -140,6 +144,12 @@ impl Sensor {
             return;
         }
         self.now = at;
+        if at >= self.next_sweep {
+            // At whole multiples, however often the clock is looked at: live and read end the same files.
+            let sweep = Time(at.0 - at.0.rem_euclid(SWEEP_NANOS));
+            self.sink.expire(sweep);
+            self.next_sweep = Time(sweep.0.saturating_add(SWEEP_NANOS));
+        }
         while let Some((due, flow, kind)) = self.timers.due(at) {
             self.timer(due, flow, kind);
         }
@@ -153,7 +163,7 @@ impl Sensor {
             let index = u32::try_from(index).unwrap_or(u32::MAX);
             self.remove(index);
         }
-        self.sink.finish(self.now);
+        self.sink.finish();
     }
 
     /// What was found since the last call.

@@ -7,6 +7,8 @@ mod chunk;
 mod mime;
 mod policy;
 mod record;
+#[cfg(test)]
+mod tests;
 
 use ahash::AHashMap;
 use md5::{Digest as _, Md5};
@@ -18,7 +20,7 @@ pub use mime::mime;
 pub use record::{FILES, FileRecord, Hashes};
 
 use crate::log::Profile;
-use crate::{Carve, Direction, FlowId, Options, Time, Uid};
+use crate::{Carve, Direction, FlowId, Interval, Options, Time, Uid};
 
 /// Bytes by which the MIME type is judged. Zeek's `default_file_bof_buffer_size`.
 const BEGINNING: usize = 4096;
@@ -29,6 +31,8 @@ const OCSP_RESPONSE: &str = "application/ocsp-response";
 const EXECUTABLE: &str = "application/x-dosexec";
 /// Bytes of a file that is read when it is whole: answers have some kilobytes.
 const MAX_KEPT: usize = 1 << 16;
+/// How long a file waits for more bytes (Zeek's `default_file_timeout_interval`).
+const TIMEOUT: Interval = Interval::from_secs(120);
 /// Bytes that wait for the carver in one batch; beyond it the file at hand is carved no further.
 const MAX_CHUNK_BYTES: usize = 64 << 20;
 
@@ -272,11 +276,22 @@ impl Files {
         Some((file.summary(), file.record))
     }
 
+    /// Closes files of which nothing came for [`TIMEOUT`]: ranges of a file may come on many flows, so that no flow's end
+    /// ends it.
+    pub(crate) fn expire(&mut self, at: Time) -> Vec<FileRecord> {
+        let mut records = self.close_all(|file| file.record.last + TIMEOUT <= at);
+        records.iter_mut().for_each(|record| record.timed_out = true);
+        records
+    }
+
     /// Closes what is still open.
-    pub(crate) fn finish(&mut self, at: Time) -> Vec<FileRecord> {
-        let mut handles: Vec<u64> = self.open.keys().copied().collect();
+    pub(crate) fn finish(&mut self) -> Vec<FileRecord> {
+        self.close_all(|_| true)
+    }
+
+    fn close_all(&mut self, which: impl Fn(&File) -> bool) -> Vec<FileRecord> {
+        let mut handles: Vec<u64> = self.open.iter().filter(|(_, file)| which(file)).map(|(handle, _)| *handle).collect();
         handles.sort_unstable();
-        let _ = at;
         handles.into_iter().filter_map(|handle| self.close(FileHandle(handle))).map(|(_, record)| record).collect()
     }
 

@@ -52,6 +52,8 @@ pub struct FileRecord {
     pub extracted: Option<String>,
     /// Whether carving stopped at the size limit.
     pub cut: bool,
+    /// Whether nothing came for so long that no more was waited for.
+    pub timed_out: bool,
     /// Bytes carved, if it was cut.
     pub extracted_size: Option<u64>,
 }
@@ -113,6 +115,7 @@ impl FileRecord {
             hashes: None,
             extracted: None,
             cut: false,
+            timed_out: false,
             extracted_size: None,
         }
     }
@@ -160,7 +163,7 @@ impl Record for FileRecord {
         row.count(self.total);
         row.count(Some(self.missing));
         row.count(Some(0));
-        row.bool(Some(false));
+        row.bool(Some(self.timed_out));
         row.uid(self.parent);
         row.symbol(self.hashes.as_ref().map(|h| &*h.md5));
         row.symbol(self.hashes.as_ref().map(|h| &*h.sha1));
