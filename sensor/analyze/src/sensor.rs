@@ -15,7 +15,7 @@ use crate::flow::key::Key;
 use crate::flow::record::ConnRecord;
 use crate::flow::timers::{FlowRef, TimerKind, Timers};
 use crate::flow::{Flow, Kind};
-use crate::log::Record;
+use crate::log::{Record, Sessions};
 use crate::output::Sink;
 use crate::packet::Below;
 use crate::packet::defrag::Defrag;
@@ -83,6 +83,10 @@ pub struct Sensor {
     counters: Counters,
     active: usize,
     waiting_bytes: usize,
+    /// Arkime's sessions, if they are asked for.
+    sessions: Option<Box<Sessions>>,
+    /// Records that the sessions have been shown already.
+    shown: usize,
 }
 
 impl Sensor {
@@ -91,7 +95,10 @@ impl Sensor {
         // Keys derived from the seed: the same input gives the same output, and an attacker who does not know the
         // seed cannot choose colliding flows.
         let hasher = RandomState::with_seeds(options.seed, !options.seed, options.seed.rotate_left(17), 0x7465_6e72_6563);
+        let sessions = options.sessions.then(Box::default);
         Self {
+            sessions,
+            shown: 0,
             sink: Sink::new(options),
             table: AHashMap::with_hasher(hasher),
             slots: Vec::new(),
@@ -120,9 +127,16 @@ impl Sensor {
         self.clock(frame.at);
         let cut = (frame.wire_len as usize).saturating_sub(frame.data.len());
         let mut below = Below::new(frame.at, cut);
+        below.captured = u32::try_from(frame.data.len()).unwrap_or(u32::MAX);
+        below.position = frame.position;
         match link::open(frame.link, frame.data, &mut below) {
             Found::Ip(bytes) => self.ip(bytes, &below, &Carriers::none()),
-            Found::Other => self.counters.not_ip += 1,
+            Found::Other => {
+                self.counters.not_ip += 1;
+                if let Some(sessions) = &mut self.sessions {
+                    sessions.frame(&below);
+                }
+            }
             Found::Weird(name) => {
                 self.counters.malformed += 1;
                 let (source, addl) = link_source(name);
@@ -137,6 +151,9 @@ impl Sensor {
             return;
         }
         self.now = at;
+        if let Some(sessions) = &mut self.sessions {
+            sessions.advance(at);
+        }
         while let Some((due, flow, kind)) = self.timers.due(at) {
             self.timer(due, flow, kind);
         }
@@ -149,12 +166,21 @@ impl Sensor {
             self.remove(index);
         }
         self.sink.finish(self.now);
+        if let Some(sessions) = &mut self.sessions {
+            self.sink.records.iter().for_each(|record| record.arkime(sessions));
+            self.shown = self.sink.records.len();
+            sessions.finish();
+        }
     }
 
     /// What was found since the last call.
     pub fn take(&mut self) -> Batch {
-        self.counters.records += self.sink.records.len() as u64;
-        let records = std::mem::take(&mut self.sink.records);
+        let mut records = std::mem::take(&mut self.sink.records);
+        if let Some(sessions) = &mut self.sessions {
+            records.iter().skip(std::mem::take(&mut self.shown)).for_each(|record| record.arkime(sessions));
+            sessions.take(self.now, &mut records);
+        }
+        self.counters.records += records.len() as u64;
         let alerts = match &mut self.sink.detect {
             Some(detect) => {
                 records.iter().for_each(|record| detect.record(record.as_ref()));
@@ -167,7 +193,9 @@ impl Sensor {
 
     /// Whether [`Sensor::take`] would give anything.
     pub fn has_output(&self) -> bool {
-        !self.sink.records.is_empty() || self.sink.files.has_chunks()
+        !self.sink.records.is_empty()
+            || self.sink.files.has_chunks()
+            || self.sessions.as_ref().is_some_and(|sessions| sessions.has_ended(self.now))
     }
 
     /// What was counted since the start.
@@ -227,8 +255,15 @@ impl Sensor {
             1 | 58 => self.icmp(packet, below, carriers),
             4 | 41 | 47 => self.ip_tunnel(packet, below, carriers),
             // ESP is opaque; mobility headers and "no next header" carry nothing.
-            50 | 135 | 59 => {}
+            50 | 135 | 59 => self.count(packet, below),
             _ => self.other(packet, below, carriers),
+        }
+    }
+
+    /// Counts a packet into its session.
+    fn count(&mut self, packet: &Ip<'_>, below: &Below) {
+        if let Some(sessions) = &mut self.sessions {
+            sessions.packet(packet, below);
         }
     }
 

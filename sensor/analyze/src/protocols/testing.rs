@@ -75,7 +75,7 @@ fn records(file: &[u8], profile: Profile, checksums: bool) -> Vec<Box<dyn Record
     let mut sensor = Sensor::new(Options { profile, checksums, ..Options::default() });
     for (at, link, data) in frames(file) {
         let wire_len = u32::try_from(data.len()).unwrap();
-        sensor.frame(&Frame { at, wire_len, data: &data, interface: 0, link: Link(u16::try_from(link).unwrap()) });
+        sensor.frame(&Frame { at, wire_len, data: &data, interface: 0, link: Link(u16::try_from(link).unwrap()), position: None });
     }
     sensor.finish();
     sensor.take().records
