@@ -124,7 +124,7 @@ impl Sensor {
     pub fn frame(&mut self, frame: &Frame<'_>) {
         self.counters.frames += 1;
         self.counters.bytes += u64::from(frame.wire_len);
-        self.clock(frame.at);
+        self.pass(frame.at);
         let cut = (frame.wire_len as usize).saturating_sub(frame.data.len());
         let mut below = Below::new(frame.at, cut);
         below.captured = u32::try_from(frame.data.len()).unwrap_or(u32::MAX);
@@ -143,17 +143,28 @@ impl Sensor {
                 self.sink.weird_at(frame.at, Place::Nowhere, name, addl, source);
             }
         }
+        self.idle_sessions();
     }
 
     /// Lets time pass without a frame: timers fire. Time never goes back.
     pub fn clock(&mut self, at: Time) {
+        self.pass(at);
+        self.idle_sessions();
+    }
+
+    /// Ends the sessions that have been idle; after a frame, since Arkime lets a session go on whose own packet comes
+    /// first.
+    fn idle_sessions(&mut self) {
+        if let Some(sessions) = &mut self.sessions {
+            sessions.advance(self.now);
+        }
+    }
+
+    fn pass(&mut self, at: Time) {
         if at <= self.now {
             return;
         }
         self.now = at;
-        if let Some(sessions) = &mut self.sessions {
-            sessions.advance(at);
-        }
         while let Some((due, flow, kind)) = self.timers.due(at) {
             self.timer(due, flow, kind);
         }
@@ -219,6 +230,9 @@ impl Sensor {
             Ok(packet) => packet,
             Err(name) => {
                 self.counters.malformed += 1;
+                if name == "bad_IP_checksum" {
+                    self.count_unchecked(bytes, below);
+                }
                 let place = ip::addresses(bytes).map_or(Place::Nowhere, |(src, dst)| Place::Packet(src, dst));
                 let place = if name == "invalid_IP_header_size" || name == "truncated_IP" { Place::Nowhere } else { place };
                 return self.sink.weird_at(below.at, place, name, None, Some("IP"));
@@ -264,6 +278,17 @@ impl Sensor {
     fn count(&mut self, packet: &Ip<'_>, below: &Below) {
         if let Some(sessions) = &mut self.sessions {
             sessions.packet(packet, below);
+        }
+    }
+
+    /// Counts a packet whose IP checksum is wrong: Arkime looks at none.
+    fn count_unchecked(&mut self, bytes: &[u8], below: &Below) {
+        if self.sessions.is_some()
+            && let Ok(packet) = ip::parse(bytes, below.cut, false, &mut |_| {})
+            && packet.fragment.is_none()
+            && !matches!(packet.protocol, 4 | 41 | 47)
+        {
+            self.count(&packet, below);
         }
     }
 

@@ -65,7 +65,14 @@ impl Sessions {
         let src = Endpoint { addr: packet.src, port: ports.0 };
         let dst = Endpoint { addr: packet.dst, port: ports.1 };
         let transport = transport(packet.protocol);
-        let key = Key::new(src, dst, transport, false);
+        // Reports to groups are one session, whoever sends them.
+        let key = match packet.protocol {
+            2 | 103 => {
+                let group = Endpoint { addr: IpAddr::V4(Ipv4Addr::UNSPECIFIED), port: 0 };
+                Key::new(group, group, transport, false)
+            }
+            _ => Key::new(src, dst, transport, false),
+        };
         if let Some(segment) = segment
             && segment.is_call()
             && self.open.get(&key).is_some_and(|session| session.is_closing())
@@ -79,7 +86,8 @@ impl Sessions {
         }) else {
             return;
         };
-        let from = if session.is_from(src, dst) { Direction::Originator } else { Direction::Responder };
+        let from =
+            if matches!(packet.protocol, 2 | 103) || session.is_from(src, dst) { Direction::Originator } else { Direction::Responder };
         if session.packet(from, packet, below, segment) {
             let (at, serial) = (below.at + CLOSED, session.serial());
             self.deadlines.push(Reverse((at, serial, key)));
