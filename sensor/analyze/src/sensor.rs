@@ -143,20 +143,20 @@ impl Sensor {
                 self.sink.weird_at(frame.at, Place::Nowhere, name, addl, source);
             }
         }
-        self.idle_sessions();
+        self.idle_sessions(frame.at);
     }
 
     /// Lets time pass without a frame: timers fire. Time never goes back.
     pub fn clock(&mut self, at: Time) {
         self.pass(at);
-        self.idle_sessions();
+        self.idle_sessions(at);
     }
 
     /// Ends the sessions that have been idle; after a frame, since Arkime lets a session go on whose own packet comes
-    /// first.
-    fn idle_sessions(&mut self) {
+    /// first, and at the frame's own time, which may go back.
+    fn idle_sessions(&mut self, at: Time) {
         if let Some(sessions) = &mut self.sessions {
-            sessions.advance(self.now);
+            sessions.advance(at);
         }
     }
 

@@ -34,7 +34,6 @@ pub(crate) struct Below {
     pub(crate) captured: u32,
     /// Where the frame's record begins in its file.
     pub(crate) position: Option<u64>,
-    pub(crate) is_short: bool,
 }
 
 /// A set of encapsulations.
@@ -74,13 +73,7 @@ impl Below {
             outer_l2: None,
             captured: 0,
             position: None,
-            is_short: cut > 0,
         }
-    }
-
-    /// Whether the capture holds less of the frame than was on the wire.
-    pub(crate) const fn is_cut_short(&self) -> bool {
-        self.is_short
     }
 
     /// For a frame inside a packet, which has tags and addresses of its own.
@@ -91,7 +84,6 @@ impl Below {
             outer_l2: self.l2_src.zip(self.l2_dst),
             captured: self.captured,
             position: self.position,
-            is_short: self.is_short,
             ..Self::new(self.at, self.cut)
         }
     }

@@ -223,13 +223,11 @@ impl Session {
                 self.fields.protocol(name);
             }
         }
-        if below.is_cut_short() {
-            self.fields.tag("truncated-pcap");
+        // Of encrypted payload Arkime keeps the first packet only, and says so.
+        if self.ip_proto == 50 && self.sides.orig.packets + self.sides.resp.packets > 1 {
+            return self.fields.tag("truncated-pcap");
         }
-        // Of encrypted payload the first packet is enough for Arkime.
-        if let Some(position) = below.position
-            && (self.ip_proto != 50 || self.places.is_empty())
-        {
+        if let Some(position) = below.position {
             self.places.push((position, below.captured.saturating_add(RECORD_HEADER)));
         }
     }
