@@ -42,11 +42,13 @@ test-unit: ebpf ## tests that need no privileges
 test-live: ebpf ## tests on interfaces in namespaces of their own; need root and BPF
 	@echo 'live tests ran with the others above: they skip themselves with a line where root or BPF is missing'
 
-conformance: build ## how many of the peers' expected logs are met
+conformance: build ## how many of the peers' expected logs are met; the same captures over a wire give the same rows
 	@python3 "$${CONFORMANCE:-../shared/conformance}/tools/score.py" $(TENREC) --only zeek
+	@TENREC=$(TENREC) sensor/bench/replay "$${CONFORMANCE:-../shared/conformance}"
 
 bench: build ## speed beside tcpdump, and beside Suricata and Zeek where they are installed
 	@sensor/bench/run
+	@$(CARGO) bench --locked -p tenrec --bench live
 
 iso: ## build the appliance image
 	$(CARGO) run --release --locked -p image

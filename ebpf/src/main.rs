@@ -15,7 +15,12 @@ mod maps;
 mod ring;
 
 use abi::{Counters, FILTERED, Interface, QUEUES, SHUNTING};
-use aya_ebpf::{bindings::xdp_action::XDP_PASS, helpers::{bpf_get_smp_processor_id, bpf_xdp_get_buff_len}, macros::xdp, programs::XdpContext};
+use aya_ebpf::{
+    bindings::xdp_action::XDP_PASS,
+    helpers::{bpf_get_smp_processor_id, bpf_xdp_get_buff_len},
+    macros::xdp,
+    programs::XdpContext,
+};
 use aya_log_ebpf::{info, warn};
 
 use crate::{

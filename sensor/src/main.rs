@@ -73,7 +73,7 @@ struct Status {
 #[derive(Args)]
 #[command(after_help = "EXAMPLES:
   tenrec read monday.pcap --out monday
-  tenrec read *.pcapng.zst --out week --zeek json --profile malcolm --carve interesting
+  tenrec read *.pcapng.zst --out week --zeek json --profile malcolm --carve all
 
 EXIT STATUS:
   0  everything was read
@@ -98,8 +98,8 @@ struct Read {
     /// Suricata rules to apply; may be given several times
     #[arg(long, value_name = "FILE")]
     rules: Vec<PathBuf>,
-    /// Which files are carved into DIR/files
-    #[arg(long, value_name = "MODE", default_value = "none")]
+    /// Which files are carved into DIR/files (the stock columns do not name them; those of malcolm do)
+    #[arg(long, value_name = "MODE", default_value = "interesting")]
     carve: CarveMode,
     /// Bytes of one file carved at most
     #[arg(long, value_name = "BYTES", default_value_t = 134_217_728, env = "EXTRACTED_FILE_MAX_BYTES")]

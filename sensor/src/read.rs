@@ -58,10 +58,7 @@ pub struct Report {
 /// If the output cannot be written. Captures that cannot be read are in the report.
 pub fn read(job: &Job) -> io::Result<Report> {
     let rules = RuleSet::read(&job.rules)?;
-    let mut sensor = match rules.is_empty() {
-        true => Sensor::new(job.options.clone()),
-        false => Sensor::with_rules(job.options.clone(), Box::new(rules.engine())),
-    };
+    let mut sensor = rules.sensor(job.options.clone());
     let mut output = Output {
         logs: LogFolder::create(&job.out, job.format, job.options.profile, &job.node)?,
         carver: Carver::create(&job.out.join("files"))?,

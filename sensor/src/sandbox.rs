@@ -236,6 +236,7 @@ fn install(rules: BTreeMap<i64, Vec<SeccompRule>>, errno: i32) -> Result<(), Err
 #[cfg(test)]
 mod tests {
     use std::{
+        io::Write as _,
         net::{TcpListener, TcpStream},
         os::fd::AsFd,
         thread,
@@ -249,7 +250,7 @@ mod tests {
         thread::spawn(move || {
             let strength = enter(&policy).unwrap();
             if strength == Strength::WithoutLandlock {
-                eprintln!("SKIPPED: part of a sandbox test: this kernel has no Landlock");
+                let _ = writeln!(io::stderr(), "SKIPPED: part of a sandbox test: this kernel has no Landlock");
             }
             act()
         })

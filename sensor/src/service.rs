@@ -10,6 +10,7 @@ use settings::{
     DEFAULT_PATH, Settings,
     control::{self, Client},
 };
+use tenrec::capture::interface::Interface;
 use tracing_subscriber::EnvFilter;
 
 /// Wrong settings or command line.
@@ -29,10 +30,30 @@ pub(crate) fn run(path: Option<&Path>) -> ExitCode {
 
 /// `tenrec check`.
 pub(crate) fn check(path: Option<&Path>) -> ExitCode {
-    with_settings(path, |_, path| {
-        println!("{}: nothing is wrong", path.display());
+    with_settings(path, |settings, path| {
+        let doubts = doubts(settings);
+        for doubt in &doubts {
+            eprintln!("tenrec: warning: {doubt}");
+        }
+        let what = if doubts.is_empty() { "nothing is wrong" } else { "well written, but see the warnings about this machine" };
+        println!("{}: {what}", path.display());
         ExitCode::SUCCESS
     })
+}
+
+/// What the settings name and this machine does not have now. The sensor starts without it and says so, hence no error.
+fn doubts(settings: &Settings) -> Vec<String> {
+    let mut doubts: Vec<_> =
+        settings.capture.interfaces.iter().filter_map(|name| Interface::find(name).err()).map(|error| error.to_string()).collect();
+    if settings.forward.enabled {
+        let files = [&settings.forward.ca, &settings.forward.certificate, &settings.forward.key];
+        let missing = files.into_iter().flatten().filter(|file| !file.exists());
+        doubts.extend(missing.map(|file| {
+            let file = file.display();
+            format!("forward: there is no {file}: records wait in the spool; put it there, then restart the sensor")
+        }));
+    }
+    doubts
 }
 
 /// `tenrec status`.

@@ -347,6 +347,27 @@ fn senders_that_leave_checksums_to_a_card_are_told() {
 }
 
 #[test]
+fn rules_look_on_and_those_that_cannot_be_used_are_told() {
+    let Some(wire) = Wire::lay("rules_look_on_and_those_that_cannot_be_used_are_told") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let rules = folder.path().join("site.rules");
+    fs::write(&rules, "alert http any any -> any any (msg:\"greeting\"; http.uri; content:\"/hello\"; sid:7;)\nalert ip any any -> any any (lua:x; sid:8;)\n")
+        .unwrap();
+    let mut daemon = Daemon::start_with("", &format!("checksums = false, rules = ['{}']", rules.display()));
+    daemon.wait_for_line("ready");
+    daemon.wait_for_line("rule left out");
+    let frames = exchange(40_000);
+    for frame in &frames {
+        wire.send(frame);
+    }
+    daemon.wait_for_packets(frames.len() as u64);
+    assert!(daemon.end().success());
+    let events = fs::read_to_string(daemon.path("logs/eve.json")).unwrap();
+    let alerts: Vec<_> = events.lines().filter(|line| line.contains(r#""event_type":"alert""#)).collect();
+    assert!(matches!(alerts.as_slice(), [alert] if alert.contains(r#""signature_id":7"#)), "{alerts:?}");
+}
+
+#[test]
 fn interfaces_are_put_back_even_if_the_daemon_is_killed() {
     let Some(_wire) = Wire::lay("interfaces_are_put_back_even_if_the_daemon_is_killed") else { return };
     for signal in ["-TERM", "-KILL"] {
@@ -460,6 +481,36 @@ fn an_interface_that_goes_away_is_told_and_without_any_the_daemon_ends() {
     daemon.wait_for_line("the interface is gone");
     assert_eq!(daemon.wait().code(), Some(1));
     assert!(daemon.told.iter().any(|line| line.contains("no interface is left")), "{:#?}", daemon.told);
+}
+
+#[test]
+fn workers_come_before_everyone_else() {
+    let Some(_wire) = Wire::lay("workers_come_before_everyone_else") else { return };
+    let mut daemon = Daemon::start("");
+    daemon.wait_for_line("ready");
+    let deadline = Instant::now() + Duration::from_secs(10);
+    // A thread goes back to ordinary priority when it first runs.
+    loop {
+        let nice = niceness(daemon.child.id());
+        if nice.iter().all(|(name, nice)| *nice == if name.starts_with("worker") { -10 } else { 0 }) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{nice:?}");
+        thread::yield_now();
+    }
+}
+
+/// Names and niceness of a process's threads.
+fn niceness(process: u32) -> Vec<(String, i32)> {
+    let mut all = Vec::new();
+    for task in fs::read_dir(format!("/proc/{process}/task")).unwrap() {
+        // proc(5): nice is field 19; the name, field 2, stands in brackets and may hold anything.
+        let stat = fs::read_to_string(task.unwrap().path().join("stat")).unwrap();
+        let (before, after) = stat.rsplit_once(')').unwrap();
+        let name = before.split_once('(').unwrap().1;
+        all.push((name.to_owned(), after.split_whitespace().nth(16).unwrap().parse().unwrap()));
+    }
+    all
 }
 
 #[test]

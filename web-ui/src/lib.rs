@@ -10,6 +10,7 @@
 mod ask;
 mod format;
 mod history;
+mod host;
 mod pages;
 
 use std::path::PathBuf;
@@ -55,6 +56,7 @@ fn app(socket: PathBuf, watch: Watch) -> Router {
         .route("/static/icon.svg", get(pages::assets::icon))
         .fallback(pages::missing::page)
         .with_state(shared)
+        .layer(axum::middleware::from_fn(host::check))
         .layer(set(header::CONTENT_SECURITY_POLICY, policy))
         .layer(set(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(set(header::REFERRER_POLICY, "no-referrer"))

@@ -194,7 +194,13 @@ impl Output<'_> {
 
     /// The transfer has ended: writes the file's record and says what was found.
     pub fn file_close(&mut self, file: FileHandle) -> Option<FileSummary> {
+        let content = self.sink.files.content(file);
         let (summary, record) = self.sink.files.close(file)?;
+        match content {
+            Some(content) if content.is_executable => crate::protocols::pe::log(&content, self),
+            Some(content) => crate::protocols::ocsp::log(content.at, content.fuid, &content.bytes, self),
+            None => {}
+        }
         self.sink.records.push(Box::new(record));
         Some(summary)
     }

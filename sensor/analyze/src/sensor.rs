@@ -80,6 +80,7 @@ pub struct Sensor {
     defrag: Defrag,
     tunnels: Tunnels,
     now: Time,
+    last_frame: Time,
     counters: Counters,
     active: usize,
     waiting_bytes: usize,
@@ -107,6 +108,7 @@ impl Sensor {
             defrag: Defrag::default(),
             tunnels: Tunnels::default(),
             now: Time::default(),
+            last_frame: Time::default(),
             counters: Counters::default(),
             active: 0,
             waiting_bytes: 0,
@@ -125,6 +127,7 @@ impl Sensor {
         self.counters.frames += 1;
         self.counters.bytes += u64::from(frame.wire_len);
         self.pass(frame.at);
+        self.last_frame = self.now;
         let cut = (frame.wire_len as usize).saturating_sub(frame.data.len());
         let mut below = Below::new(frame.at, cut);
         below.captured = u32::try_from(frame.data.len()).unwrap_or(u32::MAX);
@@ -172,6 +175,8 @@ impl Sensor {
 
     /// Ends all flows, as at the end of a file or of the sensor.
     pub fn finish(&mut self) {
+        // Not the clock's time, which depends on how long nothing came: a capture that is read has the same end.
+        self.now = self.last_frame;
         for index in 0..self.slots.len() {
             let index = u32::try_from(index).unwrap_or(u32::MAX);
             self.remove(index);

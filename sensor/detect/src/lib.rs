@@ -10,9 +10,10 @@ mod engine;
 mod header;
 mod rule;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use analyze::{Options, Sensor};
 pub use engine::Engine;
 pub use rule::{Refused, Rule};
 
@@ -42,18 +43,25 @@ impl RuleSet {
     /// # Errors
     /// If a file cannot be read.
     pub fn read(files: &[PathBuf]) -> std::io::Result<Self> {
-        let mut rules = Vec::new();
-        let mut refused = Vec::new();
-        for file in files {
-            let text = std::fs::read(file)?;
-            for (line, outcome) in parse(&String::from_utf8_lossy(&text)) {
-                match outcome {
-                    Ok(rule) => rules.push(rule),
-                    Err(why) => refused.push(Broken { file: file.clone(), line, why }),
-                }
+        let mut all = Self::default();
+        files.iter().try_for_each(|file| all.add(file))?;
+        Ok(all)
+    }
+
+    /// Adds the rules of a file.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn add(&mut self, file: &Path) -> std::io::Result<()> {
+        let text = std::fs::read(file)?;
+        let rules = Arc::make_mut(&mut self.rules);
+        for (line, outcome) in parse(&String::from_utf8_lossy(&text)) {
+            match outcome {
+                Ok(rule) => rules.push(rule),
+                Err(why) => self.refused.push(Broken { file: file.to_owned(), line, why }),
             }
         }
-        Ok(Self { rules: Arc::new(rules), refused })
+        Ok(())
     }
 
     /// Reads rules from a text, as from one file.
@@ -83,6 +91,14 @@ impl RuleSet {
     /// The rules at work in one worker.
     pub fn engine(&self) -> Engine {
         Engine::new(Arc::clone(&self.rules))
+    }
+
+    /// An analysis that the rules look on; where there are none they cost nothing.
+    pub fn sensor(&self, options: Options) -> Sensor {
+        match self.is_empty() {
+            true => Sensor::new(options),
+            false => Sensor::with_rules(options, Box::new(self.engine())),
+        }
     }
 }
 

@@ -49,7 +49,7 @@ pub(crate) fn client_config(settings: &Forward) -> Result<ClientConfig, String> 
 fn verifier(settings: &Forward, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, String> {
     let algorithms = provider.signature_verification_algorithms;
     if settings.verify == Verify::None {
-        return Ok(Arc::new(Unverified { algorithms }));
+        return Ok(Arc::new(Nameless { roots: None, algorithms }));
     }
     // `Settings` does not exist without a CA in these modes; whoever builds `Forward` by hand reads this.
     let ca = settings.ca.as_deref().ok_or("no CA to check the collector with: set forward.ca")?;
@@ -64,7 +64,7 @@ fn verifier(settings: &Forward, provider: &Arc<CryptoProvider>) -> Result<Arc<dy
         let full = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(provider)).build();
         return Ok(full.map_err(|error| format!("{}: {error}: check forward.ca", ca.display()))?);
     }
-    Ok(Arc::new(Chain { roots, algorithms }))
+    Ok(Arc::new(Nameless { roots: Some(roots), algorithms }))
 }
 
 fn certificates(path: &Path, key: &str) -> Result<Vec<CertificateDer<'static>>, String> {
@@ -84,14 +84,15 @@ fn pem_cause(error: &rustls_pki_types::pem::Error) -> String {
     }
 }
 
-/// Signed by the CA, valid now, meant for servers; any name.
+/// Any name. With roots: signed by one of them, valid now, meant for servers. Without: any certificate, by the operator's
+/// will; the peer must still hold its key.
 #[derive(Debug)]
-struct Chain {
-    roots: Arc<RootCertStore>,
+struct Nameless {
+    roots: Option<Arc<RootCertStore>>,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
-impl ServerCertVerifier for Chain {
+impl ServerCertVerifier for Nameless {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -100,49 +101,10 @@ impl ServerCertVerifier for Chain {
         _ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let certificate = ParsedCertificate::try_from(end_entity)?;
-        verify_server_cert_signed_by_trust_anchor(&certificate, &self.roots, intermediates, now, self.algorithms.all)?;
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signature, &self.algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &self.algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
-    }
-}
-
-/// Any certificate, by the operator's will. The peer must still hold the key of the certificate it shows.
-#[derive(Debug)]
-struct Unverified {
-    algorithms: WebPkiSupportedAlgorithms,
-}
-
-impl ServerCertVerifier for Unverified {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _name: &ServerName<'_>,
-        _ocsp: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
+        if let Some(roots) = &self.roots {
+            let certificate = ParsedCertificate::try_from(end_entity)?;
+            verify_server_cert_signed_by_trust_anchor(&certificate, roots, intermediates, now, self.algorithms.all)?;
+        }
         Ok(ServerCertVerified::assertion())
     }
 

@@ -82,6 +82,9 @@ section! {
         pub local_networks: Vec<Network> = Vec::new();
         /// Whether packets with a wrong checksum are left out, as Zeek does. Turn off where the NIC fills them in late.
         pub checksums: bool = true;
+        /// Files of Suricata rules. What matches becomes an alert in eve.json, and is forwarded. A rule that asks for what
+        /// Tenrec does not know is left out and named in the log.
+        pub rules: Vec<PathBuf> = Vec::new();
         /// Seed of the uids: the same packets with the same seed give the same uids. Unset, a new one at every start.
         pub seed: Option<u64> = None, shown as "42";
     }

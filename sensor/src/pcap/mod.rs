@@ -242,6 +242,7 @@ struct Queue {
 }
 
 fn write(mut queues: Vec<Queue>, mut files: Files) {
+    crate::run::ordinary_priority();
     loop {
         let mut idle = true;
         // Asked before the queues are emptied: what an ended worker left is then seen once more.

@@ -1,6 +1,10 @@
 //! What goes into a feed comes out of the files.
 
-use std::{fs, io::Read, path::Path};
+use std::{
+    fs,
+    io::{Read, Write as _},
+    path::Path,
+};
 
 use analyze::Link;
 
@@ -142,7 +146,10 @@ fn a_file_system_that_others_filled_drops_frames_and_recovers() {
     let folder = tempfile::tempdir().unwrap();
     let mount = |arguments: &[&str]| std::process::Command::new("mount").args(arguments).arg(folder.path()).status();
     if !mount(&["-t", "tmpfs", "-o", "size=2m", "tenrec"]).is_ok_and(|status| status.success()) {
-        eprintln!("SKIPPED: a_file_system_that_others_filled_drops_frames_and_recovers: needs root to mount a small file system");
+        let _ = writeln!(
+            io::stderr(),
+            "SKIPPED: a_file_system_that_others_filled_drops_frames_and_recovers: needs root to mount a small file system"
+        );
         return;
     }
     fs::write(folder.path().join("foreign"), vec![0; 1_900_000]).unwrap();
@@ -167,7 +174,10 @@ fn check_failing_writes(lz4: bool) {
     let folder = tempfile::tempdir().unwrap();
     let mount = |arguments: &[&str]| std::process::Command::new("mount").args(arguments).arg(folder.path()).status();
     if !mount(&["-t", "tmpfs", "-o", "size=1m", "tenrec"]).is_ok_and(|status| status.success()) {
-        eprintln!("SKIPPED: a_write_that_fails_in_the_middle_leaves_whole_records: needs root to mount a small file system");
+        let _ = writeln!(
+            io::stderr(),
+            "SKIPPED: a_write_that_fails_in_the_middle_leaves_whole_records: needs root to mount a small file system"
+        );
         return;
     }
     // The budget watches another folder and so believes that there is room.

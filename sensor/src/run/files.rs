@@ -76,9 +76,18 @@ fn run(
     mut finished: impl FnMut(Finished),
     carved: &Carved,
 ) {
+    super::ordinary_priority();
     let (mut failing, mut left_out) = (false, 0);
-    let (mut room, mut looked) = (has_room(options), Instant::now());
+    let (mut room, mut looked) = (true, None);
     loop {
+        if looked.is_none_or(|looked: Instant| looked.elapsed() >= LOOK) {
+            looked = Some(Instant::now());
+            let now = has_room(options);
+            if room && !now {
+                tracing::error!(folder = %options.folder.display(), "the disk is filled to its floor: no new files are kept until there is room; see disk.floor_megabytes in tenrec.toml");
+            }
+            room = now;
+        }
         let mut idle = true;
         // Asked first: what a worker left behind is then seen once more.
         let ended = workers.iter().all(Consumer::is_abandoned);
@@ -108,14 +117,6 @@ fn run(
             carved.files.store(counters.files, Ordering::Relaxed);
             carved.bytes.store(counters.bytes, Ordering::Relaxed);
             carved.dropped.store(counters.dropped + left_out, Ordering::Relaxed);
-        }
-        if looked.elapsed() >= LOOK {
-            looked = Instant::now();
-            let now = has_room(options);
-            if room && !now {
-                tracing::error!(folder = %options.folder.display(), "the disk is filled to its floor: no new files are kept until there is room; see disk.floor_megabytes in tenrec.toml");
-            }
-            room = now;
         }
         if idle {
             if ended {

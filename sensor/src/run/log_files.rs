@@ -12,7 +12,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use analyze::log::{Format, Profile, Record};
+use analyze::{
+    Alert,
+    log::{Format, Profile, Record},
+};
 
 use crate::{logs::LogFolder, pcap::budget::Budget};
 
@@ -68,6 +71,17 @@ impl LogFiles {
     pub fn write(&mut self, record: &dyn Record) -> io::Result<()> {
         match &mut self.open {
             Some(open) => open.write(record),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    /// Writes the event of a rule that matched.
+    ///
+    /// # Errors
+    /// If its file cannot be written.
+    pub fn alert(&mut self, alert: &Alert) -> io::Result<()> {
+        match &mut self.open {
+            Some(open) => open.alert(alert),
             None => Err(io::ErrorKind::NotFound.into()),
         }
     }

@@ -48,6 +48,8 @@ pub struct Plan {
     pub pcap: Option<pcap::Options>,
     /// How frames are analysed. Each worker has a seed of its own, made from this one.
     pub analysis: analyze::Options,
+    /// Rules that look on.
+    pub rules: Arc<detect::RuleSet>,
     /// How logs are written and delivered.
     pub records: records::Options,
     /// Where carved files are kept.
@@ -125,6 +127,16 @@ impl Status {
 /// How long services have to end, and with them the delivery of what was just recorded.
 const FAREWELL: Duration = Duration::from_secs(7);
 
+/// Niceness of the workers: where a machine has more to do than it can, the others wait first. A worker has a core, so the
+/// machine stays usable.
+const WORKER_NICENESS: i32 = -10;
+
+/// Puts the calling thread back to ordinary priority.
+pub(crate) fn ordinary_priority() {
+    // Going down is always permitted.
+    let _ = rustix::process::setpriority_process(None, 0);
+}
+
 /// Runs until it is told to end.
 ///
 /// # Errors
@@ -142,6 +154,10 @@ pub fn run(mut plan: Plan) -> anyhow::Result<()> {
             None
         }
     };
+    // The workers inherit it; everyone else goes back. Raising it again will not be permitted.
+    if let Err(error) = rustix::process::setpriority_process(None, WORKER_NICENESS) {
+        tracing::debug!(%error, "workers run at ordinary priority");
+    }
     if sandbox::threads() > 1 {
         tracing::warn!("a thread was started before the sandbox and stays outside of it");
     }
@@ -151,7 +167,8 @@ pub fn run(mut plan: Plan) -> anyhow::Result<()> {
         Strength::Partial => tracing::info!("this kernel has an older Landlock: files are confined, ports may not be"),
         Strength::WithoutLandlock => tracing::warn!("this kernel has no Landlock: files are protected by their modes alone"),
     }
-    let parts = Parts::start(plan.pcap, plan.analysis, plan.records, plan.files, plan.finished, sources)?;
+    let parts = Parts::start(plan.pcap, (plan.analysis, plan.rules), plan.records, plan.files, plan.finished, sources)?;
+    ordinary_priority();
     let (stop, _) = tokio::sync::watch::channel(false);
     let status = Arc::new(Status {
         since: jiff::Timestamp::now(),
@@ -236,7 +253,7 @@ struct Parts {
 impl Parts {
     fn start(
         pcap: Option<pcap::Options>,
-        analysis: analyze::Options,
+        (analysis, rules): (analyze::Options, Arc<detect::RuleSet>),
         records: records::Options,
         files: files::Options,
         finished: Box<dyn FnMut(Finished) + Send>,
@@ -254,11 +271,11 @@ impl Parts {
         let (mut workers, mut counted, mut record_ends, mut chunk_ends) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (number, source) in sources.into_iter().enumerate() {
             let options = analyze::Options { seed: analysis.seed.wrapping_add(number as u64), ..analysis.clone() };
-            let parts = worker::Parts { number, source, options, feed: feeds.next(), stop: Arc::clone(&stop) };
+            let parts = worker::Parts { number, source, options, rules: Arc::clone(&rules), feed: feeds.next(), stop: Arc::clone(&stop) };
             let (thread, outlets, counts) = worker::start(parts)?;
             workers.push(thread);
             counted.push(counts);
-            record_ends.push(outlets.records);
+            record_ends.push(outlets.findings);
             chunk_ends.push(outlets.chunks);
         }
         let (record_thread, written) = records::start(records, record_ends)?;

@@ -9,6 +9,7 @@ use std::{
 };
 
 use analyze::log::{Format, Profile};
+use detect::RuleSet;
 use settings::{CaptureMode, CarvingMode, Compression, Settings, ZeekFormat, control::Response};
 
 use super::{Plan, control, delivery, files, log_files, records, scanning};
@@ -49,6 +50,7 @@ pub fn plan(settings: &Settings, path: &Path) -> Plan {
         capture: capture_options(settings),
         pcap: settings.pcap.enabled.then(|| pcap_options(settings)),
         analysis: analysis(settings),
+        rules: Arc::new(rules(settings)),
         records: records::Options {
             logs: settings.logs.enabled.then(|| log_options(settings)),
             profile: profile(settings),
@@ -131,6 +133,23 @@ fn analysis(settings: &Settings) -> analyze::Options {
         },
         ..analyze::Options::default()
     }
+}
+
+/// The rules that can be used; those that cannot are told one by one, and so is a file that cannot be read.
+fn rules(settings: &Settings) -> RuleSet {
+    let mut all = RuleSet::default();
+    for file in &settings.analysis.rules {
+        if let Err(error) = all.add(file) {
+            tracing::error!(%error, file = %file.display(), "no rules from this file: correct analysis.rules in tenrec.toml");
+        }
+    }
+    for broken in &all.refused {
+        tracing::warn!("rule left out: {broken}");
+    }
+    if !settings.analysis.rules.is_empty() {
+        tracing::info!(at_work = all.len(), left_out = all.refused.len(), "rules were read");
+    }
+    all
 }
 
 fn profile(settings: &Settings) -> Profile {

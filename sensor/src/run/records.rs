@@ -15,13 +15,14 @@ use std::{
 };
 
 use analyze::{
-    Time,
+    Alert, Time,
     log::{Eve, Format, Profile, Record, Row},
 };
 use rtrb::Consumer;
 
 use super::log_files::{self, LogFiles};
 use super::scanning::{self, Scanned, Verdicts};
+use super::worker::Findings;
 
 /// How long the writer rests when there is nothing to write.
 const REST: Duration = Duration::from_millis(5);
@@ -96,7 +97,7 @@ impl Written {
 ///
 /// # Errors
 /// If the folder cannot be made.
-pub fn start(options: Options, workers: Vec<Consumer<Vec<Box<dyn Record>>>>) -> io::Result<(JoinHandle<()>, Arc<Written>)> {
+pub fn start(options: Options, workers: Vec<Consumer<Findings>>) -> io::Result<(JoinHandle<()>, Arc<Written>)> {
     let logs = options.logs.map(LogFiles::open).transpose()?;
     let written = Arc::new(Written::default());
     let mut writer = Writer {
@@ -113,6 +114,7 @@ pub fn start(options: Options, workers: Vec<Consumer<Vec<Box<dyn Record>>>>) -> 
         unfinished_checksums: 0,
     };
     let thread = thread::Builder::new().name("records".to_owned()).spawn(move || {
+        super::ordinary_priority();
         writer.run(workers);
         if let Some(Err(error)) = writer.logs.map(LogFiles::close) {
             tracing::error!(%error, "the last log lines could not be written");
@@ -138,7 +140,7 @@ struct Writer {
 }
 
 impl Writer {
-    fn run(&mut self, mut workers: Vec<Consumer<Vec<Box<dyn Record>>>>) {
+    fn run(&mut self, mut workers: Vec<Consumer<Findings>>) {
         let mut flushed = Instant::now();
         loop {
             let mut idle = true;
@@ -147,8 +149,11 @@ impl Writer {
             for worker in &mut workers {
                 if let Ok(batch) = worker.pop() {
                     idle = false;
-                    for record in &batch {
+                    for record in &batch.records {
                         self.write(record.as_ref());
+                    }
+                    for alert in &batch.alerts {
+                        self.alert(alert);
                     }
                 }
             }
@@ -235,12 +240,6 @@ impl Writer {
             self.line.clear();
             Row::write(record, self.format, self.profile, &mut self.line);
             deliver.line(log, record.at(), self.line.trim_ascii_end());
-            // Of Suricata's events a Malcolm sensor sends the alerts: the rest says what Zeek's logs say.
-            self.line.clear();
-            record.eve(&mut Eve::new(&mut self.line));
-            for line in self.line.split(|byte| *byte == b'\n').filter(|line| is_alert(line)) {
-                deliver.alert(record.at(), line);
-            }
         }
         if let Some(remembered) = remembered {
             self.line.clear();
@@ -250,6 +249,21 @@ impl Writer {
                 lines.pop_front();
             }
             lines.push_back(String::from_utf8_lossy(self.line.trim_ascii_end()).into_owned());
+        }
+    }
+
+    /// Of Suricata's events a Malcolm sensor sends the alerts: the rest says what Zeek's logs say.
+    fn alert(&mut self, alert: &Alert) {
+        match self.logs.as_mut().map(|logs| logs.alert(alert)) {
+            Some(Ok(())) => drop(self.written.lines.fetch_add(1, Ordering::Relaxed)),
+            Some(Err(error)) => self.failed(&error, 1),
+            None => {}
+        }
+        *self.lines.entry("alert").or_default() += 1;
+        if let Some(deliver) = &mut self.deliver {
+            self.line.clear();
+            alert.eve(&mut Eve::new(&mut self.line));
+            deliver.alert(alert.at, self.line.trim_ascii_end());
         }
     }
 
@@ -294,11 +308,6 @@ impl Writer {
             tracing::error!(%error, "logs cannot be written, their lines are dropped: free space, or change logs.folder in tenrec.toml");
         }
     }
-}
-
-fn is_alert(line: &[u8]) -> bool {
-    const ALERT: &[u8] = br#""event_type":"alert""#;
-    line.windows(ALERT.len()).any(|window| window == ALERT)
 }
 
 fn newest(lines: &Mutex<VecDeque<String>>, most: usize) -> Vec<String> {

@@ -19,7 +19,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use analyze::{Sensor, Time, Uid, files::Chunk, log::Record};
+use analyze::{Alert, Sensor, Time, Uid, files::Chunk, log::Record};
+use detect::RuleSet;
 use rtrb::{Consumer, Producer, RingBuffer};
 
 use crate::{capture::Source, pcap::Feed};
@@ -72,10 +73,24 @@ pub struct Counted {
 
 /// The other ends of a worker's rings.
 pub struct Outlets {
-    /// Records, in the order in which they were completed.
-    pub records: Consumer<Vec<Box<dyn Record>>>,
+    /// What was found, in the order in which it was completed.
+    pub findings: Consumer<Findings>,
     /// Pieces of files.
     pub chunks: Consumer<Vec<Chunk>>,
+}
+
+/// What a worker found in a batch of frames.
+pub struct Findings {
+    /// Records, in the order in which they were completed.
+    pub records: Vec<Box<dyn Record>>,
+    /// Rules that matched.
+    pub alerts: Vec<Alert>,
+}
+
+impl Findings {
+    fn len(&self) -> u64 {
+        (self.records.len() + self.alerts.len()) as u64
+    }
 }
 
 /// What a worker is made of.
@@ -86,6 +101,8 @@ pub struct Parts {
     pub source: Source,
     /// How they are analysed. The seed is the worker's own.
     pub options: analyze::Options,
+    /// Rules that look on.
+    pub rules: Arc<RuleSet>,
     /// Where they are written, if they are.
     pub feed: Option<Feed>,
     /// Set when no more frames come.
@@ -95,7 +112,7 @@ pub struct Parts {
 struct Worker {
     parts: Parts,
     engine: Engine,
-    records: Producer<Vec<Box<dyn Record>>>,
+    findings: Producer<Findings>,
     chunks: Producer<Vec<Chunk>>,
     counted: Arc<Counted>,
     /// Ends of files that the carver must still hear of, although it fell behind.
@@ -109,14 +126,14 @@ struct Worker {
 /// # Errors
 /// If the thread cannot be started.
 pub fn start(parts: Parts) -> io::Result<(JoinHandle<()>, Outlets, Arc<Counted>)> {
-    let (records, record_end) = RingBuffer::new(RECORD_BATCHES);
+    let (findings, finding_end) = RingBuffer::new(RECORD_BATCHES);
     let (chunks, chunk_end) = RingBuffer::new(CHUNK_BATCHES);
     let counted = Arc::new(Counted::default());
     let name = format!("worker-{}", parts.number);
-    let engine = Engine::new(parts.options.clone(), Arc::clone(&counted));
-    let worker = Worker { parts, engine, records, chunks, counted: Arc::clone(&counted), ends: Vec::new(), torn: HashSet::new() };
+    let engine = Engine::new(parts.options.clone(), Arc::clone(&parts.rules), Arc::clone(&counted));
+    let worker = Worker { parts, engine, findings, chunks, counted: Arc::clone(&counted), ends: Vec::new(), torn: HashSet::new() };
     let thread = thread::Builder::new().name(name).spawn(move || worker.run())?;
-    Ok((thread, Outlets { records: record_end, chunks: chunk_end }, counted))
+    Ok((thread, Outlets { findings: finding_end, chunks: chunk_end }, counted))
 }
 
 impl Worker {
@@ -186,10 +203,11 @@ impl Worker {
             return;
         }
         let batch = self.engine.sensor.take();
-        if !batch.records.is_empty()
-            && let Err(rtrb::PushError::Full(records)) = self.records.push(batch.records)
+        let found = Findings { records: batch.records, alerts: batch.alerts };
+        if found.len() > 0
+            && let Err(rtrb::PushError::Full(found)) = self.findings.push(found)
         {
-            self.counted.records_dropped.fetch_add(records.len() as u64, Ordering::Relaxed);
+            self.counted.records_dropped.fetch_add(found.len(), Ordering::Relaxed);
         }
         let mut chunks = std::mem::take(&mut self.ends);
         chunks.extend(batch.chunks);
@@ -259,12 +277,13 @@ impl Worker {
 struct Engine {
     sensor: Sensor,
     options: analyze::Options,
+    rules: Arc<RuleSet>,
     counted: Arc<Counted>,
 }
 
 impl Engine {
-    fn new(options: analyze::Options, counted: Arc<Counted>) -> Self {
-        Self { sensor: Sensor::new(options.clone()), options, counted }
+    fn new(options: analyze::Options, rules: Arc<RuleSet>, counted: Arc<Counted>) -> Self {
+        Self { sensor: rules.sensor(options.clone()), options, rules, counted }
     }
 
     fn guarded(&mut self, act: impl FnOnce(&mut Sensor)) {
@@ -274,7 +293,7 @@ impl Engine {
             tracing::error!("the analysis failed on a frame and began anew; please report the message above");
             // Another seed: uids must not come twice.
             self.options.seed = self.options.seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            self.sensor = Sensor::new(self.options.clone());
+            self.sensor = self.rules.sensor(self.options.clone());
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use std::{
     fs::File,
+    io::Write as _,
     os::fd::{AsFd, OwnedFd},
     path::Path,
     process::Command,
@@ -33,7 +34,7 @@ impl Wire {
         let name = format!("tenrec-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
         let home = File::open("/proc/thread-self/ns/net").unwrap();
         if !Command::new("ip").args(["netns", "add", &name]).status().is_ok_and(|status| status.success()) {
-            eprintln!("SKIPPED: {test}: `ip netns add` does not work here");
+            skipped(test, "`ip netns add` does not work here");
             return None;
         }
         let space = File::open(Path::new("/run/netns").join(&name)).unwrap();
@@ -73,10 +74,15 @@ impl Drop for Wire {
     }
 }
 
+/// Says loudly that a test is skipped. Not by eprintln!, which the test harness swallows when a test passes.
+pub fn skipped(test: &str, why: &str) {
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {test}: {why}");
+}
+
 /// Whether eBPF programs can be loaded here; if not, says loudly why the test is skipped.
 pub fn has_bpf(test: &str) -> bool {
     if !cfg!(has_ebpf) {
-        eprintln!("SKIPPED: {test}: the XDP object is not built: run `make ebpf`");
+        skipped(test, "the XDP object is not built: run `make ebpf`");
         return false;
     }
     // r0 = XDP_PASS, exit.
@@ -84,7 +90,7 @@ pub fn has_bpf(test: &str) -> bool {
     match sys::load_xdp("probe", &program) {
         Ok(_) => true,
         Err(error) => {
-            eprintln!("SKIPPED: {test}: eBPF programs cannot be loaded here (root is needed): {error}");
+            skipped(test, &format!("eBPF programs cannot be loaded here (root is needed): {error}"));
             false
         }
     }

@@ -17,7 +17,7 @@ pub(crate) async fn page() -> Response {
 mod tests {
     use axum::http::StatusCode;
 
-    use crate::pages::testing::get;
+    use crate::pages::testing::{get, get_as};
 
     #[tokio::test]
     async fn an_unknown_page_is_said_to_be_missing() {
@@ -25,5 +25,12 @@ mod tests {
         assert_eq!(status, StatusCode::NOT_FOUND);
         assert!(policy.starts_with("default-src 'none'"));
         assert!(body.contains("no such page"));
+    }
+
+    #[tokio::test]
+    async fn a_name_that_someone_else_gave_to_our_address_gets_nothing() {
+        let (status, _, body) = get_as(std::path::Path::new("/nonexistent"), "/nothing", "rebound.example").await;
+        assert_eq!(status, StatusCode::MISDIRECTED_REQUEST);
+        assert!(!body.contains("Tenrec"), "{body}");
     }
 }

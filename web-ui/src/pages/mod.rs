@@ -74,8 +74,13 @@ pub(crate) mod testing {
 
     /// Asks for a page: status code, content security policy, and body.
     pub(crate) async fn get(socket: &Path, path: &str) -> (StatusCode, String, String) {
+        get_as(socket, path, "127.0.0.1:8080").await
+    }
+
+    /// The same, with another `Host`.
+    pub(crate) async fn get_as(socket: &Path, path: &str, host: &str) -> (StatusCode, String, String) {
         let app = crate::app(socket.to_owned(), Watch::start(socket.to_owned()));
-        let response = app.oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
+        let response = app.oneshot(Request::get(path).header(header::HOST, host).body(Body::empty()).unwrap()).await.unwrap();
         let status = response.status();
         let policy = response.headers()[header::CONTENT_SECURITY_POLICY].to_str().unwrap().to_owned();
         let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();

@@ -24,6 +24,11 @@ use crate::{Carve, Direction, FlowId, Options, Time, Uid};
 const BEGINNING: usize = 4096;
 /// Files of one worker that are transferred at once; beyond it a new file is counted but not looked at.
 const MAX_FILES: usize = 65_536;
+/// Types of files that are read: the first when it is whole, the second from its beginning.
+const OCSP_RESPONSE: &str = "application/ocsp-response";
+const EXECUTABLE: &str = "application/x-dosexec";
+/// Bytes of a file that is read when it is whole: answers have some kilobytes.
+const MAX_KEPT: usize = 1 << 16;
 /// Bytes that wait for the carver in one batch; beyond it the file at hand is carved no further.
 const MAX_CHUNK_BYTES: usize = 64 << 20;
 
@@ -83,6 +88,16 @@ struct File {
     position: u64,
     hashers: Option<Box<Hashers>>,
     carving: Carving,
+    /// What is kept for those who read files: all of OCSP responses, the beginning of executables.
+    kept: Option<Vec<u8>>,
+}
+
+/// What was kept of a file.
+pub(crate) struct Content {
+    pub(crate) at: Time,
+    pub(crate) fuid: Uid,
+    pub(crate) is_executable: bool,
+    pub(crate) bytes: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,6 +145,7 @@ impl Files {
             position: 0,
             hashers: self.hashes.then(Box::default),
             carving: if self.carve == Carve::None { Carving::No } else { Carving::Undecided },
+            kept: None,
         };
         self.open.insert(handle.0, file);
         handle
@@ -153,12 +169,40 @@ impl Files {
             if beginning.len() >= BEGINNING {
                 self.judge(handle);
                 if !rest.is_empty() {
+                    self.keep(handle, rest);
                     self.carve(handle, offset.saturating_add(room as u64), rest);
                 }
             }
             return;
         }
+        if file.kept.is_some() {
+            self.keep(handle, bytes);
+        }
         self.carve(handle, offset, bytes);
+    }
+
+    fn keep(&mut self, handle: FileHandle, bytes: &[u8]) {
+        let Some(file) = self.open.get_mut(&handle.0) else { return };
+        let Some(kept) = file.kept.as_mut().filter(|_| file.record.mime == Some(OCSP_RESPONSE)) else { return };
+        if kept.len().saturating_add(bytes.len()) > MAX_KEPT {
+            file.kept = None;
+        } else {
+            kept.extend_from_slice(bytes);
+        }
+    }
+
+    /// What was kept of a file for those who read it, with its type and when it started.
+    pub(crate) fn content(&mut self, handle: FileHandle) -> Option<Content> {
+        if self.open.get(&handle.0)?.beginning.is_some() {
+            self.judge(handle);
+        }
+        let file = self.open.get_mut(&handle.0)?;
+        Some(Content {
+            at: file.record.at,
+            fuid: file.record.fuid,
+            is_executable: file.record.mime == Some(EXECUTABLE),
+            bytes: file.kept.take()?,
+        })
     }
 
     pub(crate) fn data_at(&mut self, handle: FileHandle, at: Time, offset: u64, bytes: &[u8]) {
@@ -186,6 +230,9 @@ impl Files {
         file.position = file.position.saturating_add(len);
         // Hashes of a part would be taken for those of the whole.
         file.hashers = None;
+        if file.record.mime == Some(OCSP_RESPONSE) {
+            file.kept = None;
+        }
         if file.beginning.is_some() {
             self.judge(handle);
         }
@@ -248,6 +295,9 @@ impl Files {
         let Some(file) = self.open.get_mut(&handle.0) else { return };
         let Some(beginning) = file.beginning.take() else { return };
         file.record.mime = mime(&beginning);
+        if file.record.mime == Some(EXECUTABLE) || (file.record.mime == Some(OCSP_RESPONSE) && file.record.missing == 0) {
+            file.kept = Some(beginning.clone());
+        }
         if file.carving != Carving::Undecided {
             return;
         }

@@ -118,10 +118,13 @@ fn step(layer: Layer, r: &mut Reader<'_>, below: &mut Below) -> Result<Option<La
         Layer::Pppoe => {
             // RFC 2516 §4: version and type, code, session id, length; code 0 is a session frame.
             let head = r.array::<6>().ok_or("truncated_pppoe_header")?;
-            match head {
-                [0x11, 0, ..] => Ok(Some(Layer::Ppp)),
-                _ => Ok(None),
-            }
+            let [0x11, 0, _, _, high, low] = head else { return Ok(None) };
+            // What stands behind the length is no part of the packet, whatever the IP header says.
+            let rest = r.rest();
+            let len = usize::from(u16::from_be_bytes([high, low])).min(rest.len());
+            below.cut = below.cut.saturating_add(rest.len().saturating_sub(len));
+            *r = Reader::new(rest.get(..len).unwrap_or_default());
+            Ok(Some(Layer::Ppp))
         }
         Layer::Sll => {
             r.skip(6).ok_or("truncated_Linux_SLL_header")?;

@@ -1,5 +1,6 @@
 //! The protocols: one folder each, one row each in [`PROTOCOLS`].
 
+pub mod dce_rpc;
 pub(crate) mod der;
 pub mod dhcp;
 pub mod dnp3;
@@ -13,7 +14,10 @@ pub mod ldap;
 pub mod modbus;
 pub mod mqtt;
 pub mod mysql;
+pub mod ntlm;
 pub mod ntp;
+pub mod ocsp;
+pub mod pe;
 pub mod pop3;
 pub mod postgresql;
 pub mod quic;
@@ -22,6 +26,7 @@ pub mod rdp;
 pub mod redis;
 pub mod rfb;
 pub mod sip;
+pub mod smb;
 pub mod smtp;
 pub mod snmp;
 pub mod socks;
@@ -50,6 +55,8 @@ pub static PROTOCOLS: &[&Protocol] = &[
     &ldap::LDAP_TCP,
     &ldap::LDAP_UDP,
     &quic::QUIC,
+    &smb::SMB,
+    &dce_rpc::DCE_RPC,
     &xmpp::XMPP,
     &imap::IMAP,
     &pop3::POP3,
@@ -57,6 +64,7 @@ pub static PROTOCOLS: &[&Protocol] = &[
     &snmp::SNMP,
     &postgresql::POSTGRESQL,
     &rdp::RDP,
+    &rdp::RDPEUDP,
     &rfb::RFB,
     &socks::SOCKS,
     &radius::RADIUS,

@@ -17,7 +17,7 @@ pub use record::{Dhcp, LOG};
 
 /// DHCP (RFC 2131).
 pub static DHCP: Protocol =
-    Protocol { name: "dhcp", label: "DHCP", tcp: &[], udp: &[67, 68, 4011], recognises, analyzer: |_| Box::new(Flow { spoke: false }) };
+    Protocol { name: "dhcp", label: "DHCP", tcp: &[], udp: &[67, 68, 4011], recognises, analyzer: |_| Box::<Flow>::default() };
 
 /// A header with the cookie behind it (scripts/base/protocols/dhcp/dpd.sig).
 fn recognises(beginning: &Beginning<'_>) -> Match {
@@ -28,8 +28,12 @@ fn recognises(beginning: &Beginning<'_>) -> Match {
     if is(beginning.orig) || is(beginning.resp) { Match::Yes } else { Match::No }
 }
 
+/// Transactions of one flow that are remembered: more than are under way at once. Those before them have ended by time.
+const MAX_XIDS: usize = 20_000;
+
+#[derive(Default)]
 struct Flow {
-    spoke: bool,
+    xids: Vec<u32>,
 }
 
 impl Analyzer for Flow {
@@ -41,7 +45,12 @@ impl Analyzer for Flow {
             Err(Bad::NoType) => return Step::Violation("no DHCP message type option"),
         };
         out.confirm();
-        self.spoke = true;
+        if self.xids.last() != Some(&message.xid) {
+            if self.xids.len() >= MAX_XIDS {
+                self.xids.drain(..MAX_XIDS / 2);
+            }
+            self.xids.push(message.xid);
+        }
         let (at, id) = (out.at, out.id);
         let done = out.state::<Transactions>().message(at, &id, from, &message);
         done.into_iter().for_each(|row| out.record(row));
@@ -49,9 +58,9 @@ impl Analyzer for Flow {
     }
 
     fn finish(&mut self, out: &mut Output<'_>) {
-        if self.spoke {
+        if !self.xids.is_empty() {
             let (at, uid) = (out.at, out.id.uid);
-            let done = out.state::<Transactions>().flow_ended(at, uid);
+            let done = out.state::<Transactions>().flow_ended(at, uid, &self.xids);
             done.into_iter().for_each(|row| out.record(row));
         }
     }

@@ -19,8 +19,11 @@ const MAX_AGE: Interval = Interval::from_secs(30);
 const MAX_FLOWS: usize = 10;
 const MAX_MESSAGES: usize = 50;
 
-/// Transactions under way; above this the oldest ends.
+/// Transactions under way; above this one ends early.
 const MAX_TRANSACTIONS: usize = 10_000;
+
+/// All transactions are looked at no more often than this.
+const MIN_PAUSE: Interval = Interval::from_secs(1);
 
 /// The transactions of a worker, by id.
 #[derive(Default)]
@@ -46,8 +49,10 @@ impl Transactions {
     pub(super) fn message(&mut self, at: Time, id: &FlowId, from: Direction, message: &Message<'_>) -> Vec<Dhcp> {
         let mut done = self.look(at);
         if self.by_id.len() >= MAX_TRANSACTIONS && !self.by_id.contains_key(&message.xid) {
-            let oldest = self.by_id.iter().min_by_key(|(_, t)| t.row.at).map(|(&xid, _)| xid);
-            done.extend(oldest.and_then(|xid| self.by_id.remove(&xid)).map(Transaction::end));
+            done.extend(self.by_id.pop_first().map(|(_, t)| t.end()));
+        }
+        if self.by_id.get_mut(&message.xid).is_some_and(|t| t.is_over(at)) {
+            done.extend(self.by_id.remove(&message.xid).map(Transaction::end));
         }
         let look = at + FIRST_LOOK;
         if self.by_id.is_empty() || look < self.next_look {
@@ -65,14 +70,16 @@ impl Transactions {
         done
     }
 
-    /// A flow has ended: transactions of which it was the last are over.
-    pub(super) fn flow_ended(&mut self, at: Time, uid: Uid) -> Vec<Dhcp> {
+    /// A flow has ended that took part in these: those of which it was the last are over.
+    pub(super) fn flow_ended(&mut self, at: Time, uid: Uid, xids: &[u32]) -> Vec<Dhcp> {
         let mut done = self.look(at);
-        let over = |_: &u32, t: &mut Transaction| {
+        for xid in xids {
+            let Some(t) = self.by_id.get_mut(xid) else { continue };
             t.open.retain(|&open| open != uid);
-            t.open.is_empty()
-        };
-        done.extend(self.by_id.extract_if(.., over).map(|(_, t)| t.end()));
+            if t.open.is_empty() {
+                done.extend(self.by_id.remove(xid).map(Transaction::end));
+            }
+        }
         done
     }
 
@@ -80,22 +87,25 @@ impl Transactions {
         if at < self.next_look {
             return Vec::new();
         }
-        let over = |_: &u32, t: &mut Transaction| {
-            while t.look <= at {
-                if t.look.since(t.last) > MAX_SILENCE || t.look.since(t.row.at) > MAX_AGE {
-                    return true;
-                }
-                t.look = t.look + NEXT_LOOK;
-            }
-            false
-        };
-        let done = self.by_id.extract_if(.., over).map(|(_, t)| t.end()).collect();
-        self.next_look = self.by_id.values().map(|t| t.look).min().unwrap_or_default();
+        let done = self.by_id.extract_if(.., |_, t| t.is_over(at)).map(|(_, t)| t.end()).collect();
+        let next = self.by_id.values().map(|t| t.look).min().unwrap_or_default();
+        self.next_look = next.max(at + MIN_PAUSE);
         done
     }
 }
 
 impl Transaction {
+    /// Whether it ended at one of the times at which it is looked at, up to now.
+    fn is_over(&mut self, at: Time) -> bool {
+        while self.look <= at {
+            if self.look.since(self.last) > MAX_SILENCE || self.look.since(self.row.at) > MAX_AGE {
+                return true;
+            }
+            self.look = self.look + NEXT_LOOK;
+        }
+        false
+    }
+
     fn end(mut self) -> Dhcp {
         self.row.mac = self.row.mac.or(self.hardware);
         self.row

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use ahash::AHashMap;
 
-use crate::files::{FileHandle, FileStart};
+use crate::files::{FileHandle, FileStart, FileSummary};
 use crate::{Analyzer, Direction, Endpoint, FlowId, Match, Output, Pair, Protocol, Step, Uid};
 
 /// FTP's data, on flows that the control connection has announced.
@@ -43,10 +43,14 @@ impl Channels {
         self.transfers.remove(&control).unwrap_or_default()
     }
 
-    /// A control connection has ended.
-    pub(super) fn forget(&mut self, control: Uid) {
+    /// A control connection has ended that announced these.
+    pub(super) fn forget(&mut self, control: Uid, announced: &[Endpoint]) {
         self.transfers.remove(&control);
-        self.expected.retain(|_, of| *of != control);
+        for resp in announced {
+            if self.expected.get(resp) == Some(&control) {
+                self.expected.remove(resp);
+            }
+        }
     }
 
     fn transferred(&mut self, id: &FlowId) -> Option<&mut Transfer> {
@@ -61,6 +65,7 @@ impl Channels {
 #[derive(Default)]
 struct Data {
     files: Pair<Option<FileHandle>>,
+    told: bool,
 }
 
 impl Analyzer for Data {
@@ -79,6 +84,10 @@ impl Analyzer for Data {
             handle
         });
         out.file_data(handle, bytes);
+        if !self.told {
+            let summary = out.file_summary(handle);
+            self.transferred(summary, out);
+        }
         Step::Consumed(bytes.len())
     }
 
@@ -89,20 +98,27 @@ impl Analyzer for Data {
         Step::Consumed(0)
     }
 
-    fn end(&mut self, from: Direction, _: &[u8], out: &mut Output<'_>) {
-        let Some(summary) = self.files.of_mut(from).take().and_then(|file| out.file_close(file)) else { return };
-        let id = out.id;
-        if let Some(transfer) = out.state::<Channels>().transferred(&id) {
-            transfer.mime = summary.mime;
-        }
-    }
-
     fn finish(&mut self, out: &mut Output<'_>) {
         out.confirm();
-        self.end(Direction::Originator, &[], out);
-        self.end(Direction::Responder, &[], out);
+        // Zeek ends the file with the flow, not with the FIN: a short file's type is known late.
+        for from in [Direction::Originator, Direction::Responder] {
+            let summary = self.files.of_mut(from).take().and_then(|file| out.file_close(file));
+            self.transferred(summary, out);
+        }
         let resp = out.id.resp;
         out.state::<Channels>().expected.remove(&resp);
+    }
+}
+
+impl Data {
+    /// Tells the control connection what the file is, once it is known.
+    fn transferred(&mut self, summary: Option<FileSummary>, out: &mut Output<'_>) {
+        let Some(mime) = summary.and_then(|summary| summary.mime).filter(|_| !self.told) else { return };
+        self.told = true;
+        let id = out.id;
+        if let Some(transfer) = out.state::<Channels>().transferred(&id) {
+            transfer.mime = Some(mime);
+        }
     }
 }
 

@@ -31,21 +31,18 @@ fn recognises(beginning: &Beginning<'_>) -> Match {
     if beginning.transport != Transport::Tcp {
         return Match::No;
     }
-    let lines = |bytes: &'_ [u8]| bytes.split(|&b| b == b'\n' || b == b'\r').map(|l| l.trim_ascii_start().to_vec()).collect::<Vec<_>>();
-    let is_user = |line: &Vec<u8>| line.get(..5).is_some_and(|word| word.eq_ignore_ascii_case(b"USER "));
     let greeting = beginning.resp.trim_ascii_start();
-    if !b"120".starts_with(greeting.get(..greeting.len().min(3)).unwrap_or_default())
-        && !greeting.starts_with(b"220")
-        && greeting.len() >= 3
-    {
+    let starts = |code: &[u8]| code.starts_with(greeting.get(..3).unwrap_or(greeting));
+    if !starts(b"120") && !starts(b"220") {
         return Match::No;
     }
-    let wants = |line: &Vec<u8>| matches!(wire::code(line), 230 | 331) && line.get(3).is_none_or(|b| !b.is_ascii_digit());
-    if greeting.len() > 3 && lines(beginning.orig).iter().any(is_user) && lines(greeting).iter().skip(1).any(wants) {
-        Match::Yes
-    } else {
-        Match::Maybe
-    }
+    let is_end = |b: &u8| *b == b'\n' || *b == b'\r';
+    let is_user = |line: &[u8]| line.trim_ascii_start().get(..5).is_some_and(|word| word.eq_ignore_ascii_case(b"USER "));
+    let wants = |line: &[u8]| {
+        let line = line.trim_ascii_start();
+        matches!(wire::code(line), 230 | 331) && line.get(3).is_none_or(|b| !b.is_ascii_digit())
+    };
+    if beginning.orig.split(is_end).any(is_user) && greeting.split(is_end).skip(1).any(wants) { Match::Yes } else { Match::Maybe }
 }
 
 #[derive(Default)]
@@ -118,6 +115,7 @@ impl Control {
             if self.confirmed {
                 let addl = format!("{} > {}", word.len(), wire::MAX_COMMAND);
                 out.weird_detail("FTP_max_command_length_exceeded", Some(addl.as_bytes()), Some("FTP"));
+                out.limit_exceeded();
             }
             return;
         }

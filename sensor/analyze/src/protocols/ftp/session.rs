@@ -11,6 +11,9 @@ use crate::{Endpoint, Output, Time};
 /// Commands that may wait for replies (Zeek's `max_pending_commands`).
 const MAX_PENDING: usize = 20;
 
+/// Data connections that are remembered until the end.
+const MAX_ANNOUNCED: usize = 1000;
+
 /// Bytes of what is logged (Zeek's `max_user_length`, `max_password_length`, `max_arg_length`, `max_reply_msg_length`).
 const MAX_USER: usize = 128;
 const MAX_PASSWORD: usize = 128;
@@ -56,6 +59,7 @@ pub(super) struct Session {
     message: Option<Vec<u8>>,
     file_size: Option<u64>,
     channel: Option<Channel>,
+    announced: Vec<Endpoint>,
     logged: bool,
 }
 
@@ -72,6 +76,7 @@ impl Session {
             message: None,
             file_size: None,
             channel: None,
+            announced: Vec::new(),
             logged: false,
         };
         session.add(at, b"<init>", b"");
@@ -155,6 +160,10 @@ impl Session {
 
     fn expect(&mut self, passive: bool, orig: IpAddr, resp: Endpoint, out: &mut Output<'_>) {
         self.channel = Some(Channel { passive, orig, resp });
+        if self.announced.len() >= MAX_ANNOUNCED {
+            self.announced.clear();
+        }
+        self.announced.push(resp);
         announce(orig, resp, out);
     }
 
@@ -230,7 +239,7 @@ impl Session {
             out.record(row);
         }
         let control = out.id.uid;
-        out.state::<Channels>().forget(control);
+        out.state::<Channels>().forget(control, &self.announced);
     }
 }
 

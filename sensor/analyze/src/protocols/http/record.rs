@@ -60,6 +60,8 @@ pub struct HttpRecord {
     pub referrer: Option<Vec<u8>>,
     /// Version of the response.
     pub version: Option<(u8, u8)>,
+    /// Version of the request.
+    pub request_version: Option<(u8, u8)>,
     /// `User-Agent` field.
     pub user_agent: Option<Vec<u8>>,
     /// `Origin` field.
@@ -152,6 +154,7 @@ impl HttpRecord {
             uri: None,
             referrer: None,
             version: None,
+            request_version: None,
             user_agent: None,
             origin: None,
             request_body_len: 0,
@@ -207,6 +210,9 @@ impl Record for HttpRecord {
         if let Some(uri) = &self.uri {
             fields.some("http.path", uri.split(|byte| *byte == b'?').next());
             fields.text("http.uri", &[&*host, uri].concat());
+        }
+        if let Some((major, minor)) = self.request_version {
+            fields.text("http.clientVersion", format!("{major}.{minor}").as_bytes());
         }
         if let Some((major, minor)) = self.version {
             fields.text("http.serverVersion", format!("{major}.{minor}").as_bytes());

@@ -32,6 +32,10 @@ fn recognises(beginning: &Beginning<'_>) -> Match {
     if beginning.transport != Transport::Tcp {
         return Match::No;
     }
+    // Clients speak text, and mostly first.
+    if beginning.orig.iter().take(4).any(|&b| !(b.is_ascii_graphic() || b.is_ascii_whitespace())) {
+        return Match::No;
+    }
     let mut has = (false, false);
     for line in beginning.orig.split(|&b| b == b'\n' || b == b'\r') {
         let line = line.trim_ascii_start();

@@ -1,12 +1,13 @@
 //! Kerberos 5: the request of a ticket and its outcome, one line of `kerberos.log` a flow.
 //!
-//! Non-goals: certificates of PKINIT (RFC 4556), and what is encrypted.
+//! Non-goals: what is encrypted.
 
 mod record;
 #[cfg(test)]
 mod tests;
 mod wire;
 
+use super::x509;
 use crate::{Analyzer, Beginning, Direction, Match, Output, Protocol, Step, Transport};
 use wire::{Message, kind};
 
@@ -45,8 +46,8 @@ struct Exchange {
 struct Stream(Exchange);
 
 impl Analyzer for Exchange {
-    fn advance(&mut self, _: Direction, bytes: &[u8], out: &mut Output<'_>) -> Step {
-        match self.message(bytes, out) {
+    fn advance(&mut self, from: Direction, bytes: &[u8], out: &mut Output<'_>) -> Step {
+        match self.message(from, bytes, out) {
             true => Step::Consumed(bytes.len()),
             false => Step::Violation("not a Kerberos message"),
         }
@@ -58,7 +59,7 @@ impl Analyzer for Exchange {
 }
 
 impl Analyzer for Stream {
-    fn advance(&mut self, _: Direction, bytes: &[u8], out: &mut Output<'_>) -> Step {
+    fn advance(&mut self, from: Direction, bytes: &[u8], out: &mut Output<'_>) -> Step {
         let Some((head, rest)) = bytes.split_first_chunk::<4>() else { return Step::NeedMore };
         // The highest bit is reserved.
         let len = u32::from_be_bytes(*head) as usize & 0x7fff_ffff;
@@ -66,7 +67,7 @@ impl Analyzer for Stream {
             return Step::Violation("Kerberos message too long");
         }
         let Some(message) = rest.get(..len) else { return Step::NeedMore };
-        match self.0.message(message, out) {
+        match self.0.message(from, message, out) {
             true => Step::Consumed(len.saturating_add(4)),
             false => Step::Violation("not a Kerberos message"),
         }
@@ -85,7 +86,7 @@ impl Exchange {
         }
     }
 
-    fn message(&mut self, bytes: &[u8], out: &mut Output<'_>) -> bool {
+    fn message(&mut self, from: Direction, bytes: &[u8], out: &mut Output<'_>) -> bool {
         let Some(message) = Message::read(bytes) else { return false };
         out.confirm();
         if self.logged {
@@ -111,6 +112,18 @@ impl Exchange {
                 server_cert_fuid: None,
             })
         });
+        if let Some(certificates) = &message.certificates {
+            let subject = certificates.first().and_then(|certificate| x509::Certificate::read(certificate)).map(|first| first.subject());
+            let fuid = Some(out.sink.uids.file());
+            if from.is_orig() {
+                (row.client_cert_subject, row.client_cert_fuid) = (subject, fuid);
+            } else {
+                (row.server_cert_subject, row.server_cert_fuid) = (subject, fuid);
+            }
+            for certificate in certificates {
+                x509::seen(certificate, true, from.is_orig(), out);
+            }
+        }
         let slashed = |name: Option<Vec<u8>>, realm: Option<Vec<u8>>| [name.unwrap_or_default(), realm.unwrap_or_default()].join(&b'/');
         match message.kind {
             kind::AS_REQUEST | kind::TGS_REQUEST => {

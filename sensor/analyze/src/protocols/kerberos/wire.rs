@@ -33,6 +33,8 @@ pub(super) struct Message {
     pub(super) cipher: Option<u64>,
     pub(super) error: Option<u64>,
     pub(super) error_text: Option<Vec<u8>>,
+    /// Certificates of PKINIT; anonymous clients have none.
+    pub(super) certificates: Option<Vec<Vec<u8>>>,
 }
 
 impl Message {
@@ -62,6 +64,7 @@ impl Message {
         for (number, value) in numbered(body) {
             match number {
                 1 if value.uint() != Some(VERSION) => return None,
+                3 => self.certificates = certificates(value),
                 4 => inner = Some(value.inside()),
                 _ => {}
             }
@@ -89,6 +92,7 @@ impl Message {
         for (number, value) in numbered(body) {
             match number {
                 0 if value.uint() != Some(VERSION) => return None,
+                2 => self.certificates = certificates(value),
                 3 => self.client_realm = Some(value.body.to_vec()),
                 4 => self.client = principal(value),
                 5 => ticket = value.inside().expect(tag::SEQUENCE).map(Element::inside),
@@ -124,6 +128,48 @@ impl Message {
 /// The parts of a sequence, with the numbers of the context tags around them.
 fn numbered(parts: Elements<'_>) -> impl Iterator<Item = (u8, Element<'_>)> {
     parts.filter(|part| part.tag & 0xe0 == 0xa0).filter_map(|part| Some((part.tag & 0x1f, part.inside().next()?)))
+}
+
+/// Elements within each other in which signed data are looked for.
+const MAX_DEPTH: usize = 6;
+
+/// Certificates of one message. Chains are short.
+const MAX_CERTIFICATES: usize = 16;
+
+/// Signed data (RFC 5652 §5).
+const SIGNED_DATA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 7, 2];
+
+/// Certificates in the data for preauthentication (RFC 4556 §3.2; types 14 and 15 are those of Windows 2000).
+fn certificates(data: Element<'_>) -> Option<Vec<Vec<u8>>> {
+    let mut all = None;
+    for entry in data.inside() {
+        let parts = || numbered(entry.inside());
+        let kind = parts().find(|(number, _)| *number == 1).and_then(|(_, kind)| kind.uint());
+        if let (Some(14..=17), Some((_, value))) = (kind, parts().find(|(number, _)| *number == 2)) {
+            let signed = signed_data(value.body, MAX_DEPTH).into_iter().flatten().take(MAX_CERTIFICATES);
+            all.get_or_insert_with(Vec::new).extend(signed.map(|certificate| certificate.whole.to_vec()));
+        }
+    }
+    all
+}
+
+/// The certificates of the first signed data in these bytes.
+fn signed_data(bytes: &[u8], depth: usize) -> Option<Elements<'_>> {
+    for element in Elements::new(bytes) {
+        let mut parts = element.inside();
+        if element.tag == tag::SEQUENCE && parts.expect(tag::OID).is_some_and(|oid| oid.body == SIGNED_DATA) {
+            let mut signed = parts.next()?.inside().expect(tag::SEQUENCE)?.inside();
+            return Some(signed.find(|part| part.tag == 0xa0)?.inside());
+        }
+        // Parts with numbers, implicit octets among them, and sequences.
+        if depth > 0
+            && (element.tag & 0xc0 == 0x80 || element.tag == tag::SEQUENCE)
+            && let Some(found) = signed_data(element.body, depth.saturating_sub(1))
+        {
+            return Some(found);
+        }
+    }
+    None
 }
 
 /// The names of a principal with slashes between them (RFC 4120 §5.2.2).

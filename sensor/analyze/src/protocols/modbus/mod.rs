@@ -22,6 +22,8 @@ impl Analyzer for Connection {
     fn advance(&mut self, from: Direction, bytes: &[u8], out: &mut Output<'_>) -> Step {
         let message = match Message::read(bytes) {
             Read::NeedMore => return Step::NeedMore,
+            // Zeek drops what it has of the stream then, and goes on with the next segment.
+            Read::Bad(_) if out.is_confirmed() => return Step::Consumed(bytes.len()),
             Read::Bad(reason) => return Step::Violation(reason),
             Read::Message(message) => message,
         };

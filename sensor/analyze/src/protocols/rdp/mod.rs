@@ -1,11 +1,12 @@
 //! RDP: who connects, with what, and how it is secured, in `rdp.log`; TLS within it is followed.
 //!
-//! Non-goals: what is sent after the opening, and RDP over UDP.
+//! Non-goals: what is sent after the opening.
 
 mod names;
 mod record;
 #[cfg(test)]
 mod tests;
+mod udp;
 mod wire;
 
 use super::tls::TLS;
@@ -14,6 +15,7 @@ use crate::{Analyzer, Beginning, Direction, Match, Output, Protocol, Step, Trans
 use wire::{Blocks, Choice, Packet, Read};
 
 pub use record::{LOG, Rdp};
+pub use udp::RDPEUDP;
 
 /// RDP (MS-RDPBCGR).
 pub static RDP: Protocol =

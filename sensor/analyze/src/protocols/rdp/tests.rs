@@ -1,5 +1,6 @@
-use super::RDP;
-use crate::protocols::testing::{ORIG, RESP, any_split_gives_the_same_rows};
+use super::{RDP, RDPEUDP};
+use crate::Transport;
+use crate::protocols::testing::{ORIG, RESP, any_split_gives_the_same_rows, converse};
 
 const REQUEST: &[u8] = b"\x03\x00\x00\x24\x1f\xe0\0\0\0\0\0Cookie: mstshash=FTBCO\\A\r\n";
 
@@ -31,4 +32,14 @@ fn an_opening_with_rdp_encryption() {
     let rows = any_split_gives_the_same_rows(&RDP, 3389, &[(ORIG, &REQUEST[..0x24]), (RESP, confirm), (ORIG, &client), (RESP, &server)]);
     let row: Vec<_> = rows[0].split('\t').skip(7).collect();
     assert_eq!(row.join(" "), "FTBCO\\\\A Success RDP rdpdr English - United States RDP 5.1 PC (empty) 1152 864 16bit RSA 1 T High 128bit");
+}
+
+#[test]
+fn rdp_over_udp_is_known_when_it_is_answered() {
+    let mut ask = vec![0xff, 0xff, 0xff, 0xff, 0, 0x40, 0x18, 1];
+    ask.resize(1232, 0);
+    let mut answer = ask.clone();
+    answer[7] = 5;
+    assert_eq!(converse(&RDPEUDP, Transport::Udp, 3389, &[(ORIG, &ask), (RESP, &answer)], 0), ["services\trdpeudp"]);
+    assert_eq!(converse(&RDPEUDP, Transport::Udp, 3389, &[(ORIG, &ask), (ORIG, &ask)], 0), ["services\t"]);
 }

@@ -179,9 +179,13 @@ impl Session {
         };
         let Some((kind, payload, len)) = packet else {
             let claimed = Reader::new(bytes).u32().map_or(0, |len| len as usize);
+            if claimed > MAX_PACKET && self.version().is_none() {
+                return Step::Done;
+            }
             if claimed > MAX_PACKET {
                 let addl = format!("{claimed} > {MAX_PACKET}");
                 out.weird_detail("SSH_max_packet_length_exceeded", Some(addl.as_bytes()), Some("SSH"));
+                out.limit_exceeded();
                 return Step::Done;
             }
             return Step::NeedMore;
@@ -209,7 +213,7 @@ impl Session {
 
     /// RFC 4253 §7.1: the first of the client's algorithms that the server has too.
     fn algorithms(&mut self, from: Direction, init: KexInit, out: &mut Output<'_>) {
-        if out.options().profile == Profile::Malcolm {
+        if out.options().profile == Profile::Malcolm || out.options().sessions {
             let hassh = Some(Box::new(hassh(from, &init)));
             let row = self.row(out);
             match from {
@@ -253,7 +257,7 @@ impl Session {
         {
             self.row(out).host_key_fingerprint = Some(fingerprint(&[modulus, exponent]));
         }
-        if kind == message1::SESSION_KEY {
+        if kind == message1::SESSION_KEY && (self.version().is_some() || !from.is_orig()) {
             out.confirm();
         }
         *self.phase.of_mut(from) = Phase::Encrypted;

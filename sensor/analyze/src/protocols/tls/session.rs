@@ -5,7 +5,7 @@ use super::names::version;
 use super::record::Ssl;
 use super::wire::{self, ClientHello, ServerHello, SessionId, extension, message};
 use crate::log::Profile;
-use crate::protocols::x509;
+use crate::protocols::{ocsp, x509};
 use crate::{Direction, Output, Pair, Reader};
 
 /// Letters of `ssl_history` at most (Zeek's `max_ssl_history_length`).
@@ -159,6 +159,12 @@ impl Session {
                 }
             }
             message::SERVER_KEY_EXCHANGE => self.server_key_exchange(body, out),
+            message::CERTIFICATE_STATUS => {
+                for response in wire::stapled(body) {
+                    let (at, fuid) = (out.at, out.sink.uids.file());
+                    ocsp::log(at, fuid, response, out);
+                }
+            }
             message::CLIENT_KEY_EXCHANGE if self.is_client(from) => self.client_key_exchanged = true,
             _ => {}
         }

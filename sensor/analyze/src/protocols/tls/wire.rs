@@ -10,6 +10,7 @@ pub(crate) mod message {
     pub(crate) const SERVER_HELLO: u8 = 2;
     pub(crate) const CERTIFICATE: u8 = 11;
     pub(crate) const SERVER_KEY_EXCHANGE: u8 = 12;
+    pub(crate) const CERTIFICATE_STATUS: u8 = 22;
     pub(crate) const CLIENT_KEY_EXCHANGE: u8 = 16;
 }
 
@@ -176,6 +177,24 @@ pub(super) fn server_names(data: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
         let name = if kind == 0 { list16(&mut reader)? } else { reader.take_up_to(usize::MAX) };
         Some((kind, name))
     })
+}
+
+/// The OCSP responses of a `CertificateStatus` (RFC 6066 §8, RFC 6961 §2.2).
+pub(super) fn stapled(body: &[u8]) -> Vec<&[u8]> {
+    let mut reader = Reader::new(body);
+    let mut all = Vec::new();
+    match reader.u8() {
+        Some(1) => all.extend(reader.u24().and_then(|len| reader.take(len as usize))),
+        Some(2) => {
+            reader.skip(3);
+            while let Some(response) = reader.u24().and_then(|len| reader.take(len as usize)) {
+                all.push(response);
+            }
+        }
+        _ => {}
+    }
+    all.retain(|response| !response.is_empty());
+    all
 }
 
 /// Certificates of a Certificate message before TLS 1.3 (RFC 5246 §7.4.2); `None` if it is not well-formed.

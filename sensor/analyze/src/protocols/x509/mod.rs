@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 use crate::protocols::der::{self, Element, Elements, tag};
 use crate::{Output, Time};
 
+pub(crate) use names::algorithm;
 pub use record::{LOG, X509};
 
 /// SHA-256 of a certificate's octets.
@@ -124,6 +125,11 @@ impl<'a> Certificate<'a> {
         !any && names::common_names(self.subject).any(|name| matches(name, host))
     }
 
+    /// Who it is for, as `x509.log` says it.
+    pub(crate) fn subject(&self) -> Vec<u8> {
+        names::distinguished(self.subject)
+    }
+
     /// What `x509.log` says of it.
     fn record(&self, at: Time, fingerprint: Fingerprint, host: bool, client: bool) -> X509 {
         let mut record = X509 {
@@ -135,8 +141,8 @@ impl<'a> Certificate<'a> {
             issuer: names::distinguished(self.issuer),
             not_valid_before: Time::from_secs(self.not_before.unwrap_or(0)),
             not_valid_after: Time::from_secs(self.not_after.unwrap_or(0)),
-            key_alg: names::algorithm(self.key_algorithm),
-            sig_alg: names::algorithm(self.signature_algorithm),
+            key_alg: algorithm(self.key_algorithm),
+            sig_alg: algorithm(self.signature_algorithm),
             key: Key::default(),
             dns: Vec::new(),
             uri: Vec::new(),
@@ -190,7 +196,7 @@ impl<'a> Certificate<'a> {
             ED25519 => Key { kind: Some("ED25519"), length: Some(256), exponent: None, curve: None },
             ED448 => Key { kind: Some("ED448"), length: Some(456), exponent: None, curve: None },
             ML_DSA_44 | ML_DSA_65 | ML_DSA_87 => {
-                let Cow::Borrowed(kind) = names::algorithm(self.key_algorithm) else { return Key::default() };
+                let Cow::Borrowed(kind) = algorithm(self.key_algorithm) else { return Key::default() };
                 Key { kind: Some(kind), length: Some((self.key.len() as u64).saturating_mul(8)), exponent: None, curve: None }
             }
             _ => Key::default(),
@@ -241,7 +247,7 @@ pub(crate) fn seen(octets: &[u8], host: bool, client: bool, out: &mut Output<'_>
 }
 
 /// A serial number as OpenSSL prints it: hexadecimal, whole octets, negative ones with a sign.
-fn serial(serial: Element<'_>) -> String {
+pub(crate) fn serial(serial: Element<'_>) -> String {
     let negative = serial.body.first().is_some_and(|o| o & 0x80 != 0);
     if negative {
         // Two's complement to magnitude.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::protocols::der::{self, Element, Elements, tag};
 
 /// Long name of an algorithm, or its identifier in dotted form.
-pub(super) fn algorithm(oid: &[u8]) -> Cow<'static, str> {
+pub(crate) fn algorithm(oid: &[u8]) -> Cow<'static, str> {
     find(ALGORITHMS, oid).map_or_else(|| Cow::Owned(der::dotted(oid)), |&name| Cow::Borrowed(name))
 }
 
