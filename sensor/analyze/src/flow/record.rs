@@ -153,7 +153,7 @@ impl Record for ConnRecord {
 
     fn arkime(&self, sessions: &mut Sessions) {
         let Some(fields) = sessions.of(&self.id, self.at) else { return };
-        self.service.iter().filter_map(|name| arkime_name(name)).for_each(|name| fields.protocol(name));
+        self.service.iter().filter_map(|name| arkime_name(name, self.id.resp.port)).for_each(|name| fields.protocol(name));
     }
 
     /// Suricata's `flow` event.
@@ -204,8 +204,13 @@ pub fn eve_name(service: &'static str) -> &'static str {
 }
 
 /// Arkime's name of a protocol that Zeek names otherwise; what it does not name is left out.
-fn arkime_name(service: &'static str) -> Option<&'static str> {
+fn arkime_name(service: &'static str, port: u16) -> Option<&'static str> {
     match service {
+        // One format, of which Arkime tells the uses apart by port.
+        "dns" if port == 137 => Some("nbns"),
+        "dns" if port == 5353 => Some("mdns"),
+        "dns" if port == 5355 => Some("llmnr"),
+        "ldap_tcp" | "ldap_udp" => Some("ldap"),
         "ssl" => Some("tls"),
         "krb" | "krb_tcp" => Some("krb5"),
         "dce_rpc" => Some("dcerpc"),

@@ -342,7 +342,7 @@ mod tests {
         let later = tcp.segment(Direction::Originator, at, segment(111, 1, ACK), &data, 30);
         assert_eq!(later.bytes, 0);
         let first = tcp.segment(Direction::Originator, at, segment(101, 1, ACK), &data, 30);
-        assert_eq!((first.bytes, first.first.len()), (20, 18));
+        assert_eq!((first.bytes, first.first.len()), (20, 8));
         let again = tcp.segment(Direction::Originator, at, segment(101, 1, ACK), &data, 30);
         assert_eq!(again.bytes, 0);
     }
