@@ -7,7 +7,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use analyze::Alert;
-use analyze::log::{Eve, Format, Log, Profile, Record, Row, header, session};
+use analyze::log::{Eve, Format, Log, Profile, Record, Row, header};
 
 /// Bytes gathered for one file before they are written.
 const BUFFER: usize = 256 << 10;
@@ -54,6 +54,11 @@ impl LogFolder {
     /// If the file cannot be made or written.
     pub fn write(&mut self, record: &dyn Record) -> io::Result<()> {
         self.line.clear();
+        if let Some(session) = record.session() {
+            session.write(&self.node, &mut self.line);
+            self.sessions.lines += 1;
+            return self.sessions.out.write_all(&self.line);
+        }
         Row::write(record, self.format, self.profile, &mut self.line);
         let log = record.log();
         let file = match self.open.get_mut(log.path) {
@@ -68,14 +73,7 @@ impl LogFolder {
         self.line.clear();
         record.eve(&mut Eve::new(&mut self.line));
         self.eve.lines += self.line.iter().filter(|b| **b == b'\n').count() as u64;
-        self.eve.out.write_all(&self.line)?;
-        if let Some(summary) = record.summary() {
-            self.line.clear();
-            session(summary, &self.node, &mut self.line);
-            self.sessions.lines += 1;
-            self.sessions.out.write_all(&self.line)?;
-        }
-        Ok(())
+        self.eve.out.write_all(&self.line)
     }
 
     /// Writes the event of a rule that matched.

@@ -189,6 +189,7 @@ fn run_read(args: &Read) -> ExitCode {
                 CarveMode::Interesting => Carve::Interesting,
                 CarveMode::Notcommtxt => Carve::NotCommonText,
             },
+            sessions: true,
             ..Options::default()
         },
         node: args.node.clone(),

@@ -69,6 +69,8 @@ pub struct Replay {
     frames: u64,
     read: Arc<AtomicU64>,
     is_nano: bool,
+    /// Bytes of the file, uncompressed, before the block at hand.
+    position: u64,
 }
 
 impl Replay {
@@ -95,7 +97,7 @@ impl Replay {
             _ => Box::new(whole),
         };
         let reader = create_reader(BUFFER, Full(plain)).map_err(|_| ReplayError::Format(path.to_owned()))?;
-        Ok(Self { path: path.to_owned(), reader, interfaces: Vec::new(), frames: 0, read, is_nano: false })
+        Ok(Self { path: path.to_owned(), reader, interfaces: Vec::new(), frames: 0, read, is_nano: false, position: 0 })
     }
 
     /// Bytes of the file read so far (of the compressed form, if it is), to be watched from elsewhere.
@@ -131,13 +133,15 @@ impl Replay {
                                 data: packet.data,
                                 interface: 0,
                                 link,
+                                position: Some(self.position),
                             };
                             self.frames += 1;
                             take(&frame);
                             Ok(())
                         }
-                        PcapBlockOwned::NG(block) => ng_block(&block, &mut self.interfaces, &mut self.frames, &mut take),
+                        PcapBlockOwned::NG(block) => ng_block(&block, self.position, &mut self.interfaces, &mut self.frames, &mut take),
                     };
+                    self.position = self.position.saturating_add(consumed as u64);
                     self.reader.consume(consumed);
                     if let Err(what) = outcome {
                         return Err(self.corrupt(what));
@@ -182,7 +186,13 @@ const fn kind_of<I: Sized>(error: &PcapError<I>) -> &'static str {
     }
 }
 
-fn ng_block(block: &Block<'_>, interfaces: &mut Vec<Interface>, frames: &mut u64, take: &mut impl FnMut(&Frame<'_>)) -> Result<(), String> {
+fn ng_block(
+    block: &Block<'_>,
+    position: u64,
+    interfaces: &mut Vec<Interface>,
+    frames: &mut u64,
+    take: &mut impl FnMut(&Frame<'_>),
+) -> Result<(), String> {
     match block {
         Block::SectionHeader(_) => interfaces.clear(),
         Block::InterfaceDescription(description) => interfaces.push(Interface {
@@ -210,6 +220,7 @@ fn ng_block(block: &Block<'_>, interfaces: &mut Vec<Interface>, frames: &mut u64
                 data,
                 interface: u16::try_from(packet.if_id).unwrap_or(u16::MAX),
                 link: interface.link,
+                position: Some(position),
             });
         }
         Block::SimplePacket(packet) => {
@@ -217,7 +228,7 @@ fn ng_block(block: &Block<'_>, interfaces: &mut Vec<Interface>, frames: &mut u64
             let layer = Linktype(i32::from(link.0));
             if let Some(PacketData::L2(data)) = get_packetdata(packet.data, layer, packet.data.len()) {
                 *frames += 1;
-                take(&Frame { at: Time::default(), wire_len: packet.origlen, data, interface: 0, link });
+                take(&Frame { at: Time::default(), wire_len: packet.origlen, data, interface: 0, link, position: Some(position) });
             }
         }
         _ => {}

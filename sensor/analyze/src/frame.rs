@@ -15,6 +15,8 @@ pub struct Frame<'a> {
     pub interface: u16,
     /// What `data` starts with.
     pub link: Link,
+    /// Where the record of the frame begins in the file that it came from.
+    pub position: Option<u64>,
 }
 
 /// Link layer of a frame, numbered as in PCAP files (tcpdump.org/linktypes).

@@ -111,7 +111,7 @@ impl FlowId {
 }
 
 /// An identifier of Zeek's shape: a letter (`C` for flows, `F` for files) and 17 base-62 digits.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Uid {
     prefix: u8,
     value: u128,

@@ -21,6 +21,8 @@ pub struct Options {
     pub carve: Carve,
     /// Flows kept at once in one worker; above this the one idle for longest is ended.
     pub max_flows: usize,
+    /// Whether Arkime's sessions are made.
+    pub sessions: bool,
 }
 
 /// Which files are carved, by MIME type. Malcolm's `ZEEK_EXTRACTOR_MODE`.
@@ -122,6 +124,7 @@ impl Default for Options {
             carve_bytes: 134_217_728,
             carve: Carve::None,
             max_flows: 500_000,
+            sessions: false,
         }
     }
 }

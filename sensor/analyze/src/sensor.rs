@@ -15,7 +15,7 @@ use crate::flow::key::Key;
 use crate::flow::record::ConnRecord;
 use crate::flow::timers::{FlowRef, TimerKind, Timers};
 use crate::flow::{Flow, Kind};
-use crate::log::Record;
+use crate::log::{Record, Sessions};
 use crate::output::Sink;
 use crate::packet::Below;
 use crate::packet::defrag::Defrag;
@@ -87,6 +87,10 @@ pub struct Sensor {
     counters: Counters,
     active: usize,
     waiting_bytes: usize,
+    /// Arkime's sessions, if they are asked for.
+    sessions: Option<Box<Sessions>>,
+    /// Records that the sessions have been shown already.
+    shown: usize,
 }
 
 impl Sensor {
@@ -95,7 +99,10 @@ impl Sensor {
         // Keys derived from the seed: the same input gives the same output, and an attacker who does not know the
         // seed cannot choose colliding flows.
         let hasher = RandomState::with_seeds(options.seed, !options.seed, options.seed.rotate_left(17), 0x7465_6e72_6563);
+        let sessions = options.sessions.then(Box::default);
         Self {
+            sessions,
+            shown: 0,
             sink: Sink::new(options),
             table: AHashMap::with_hasher(hasher),
             slots: Vec::new(),
@@ -123,23 +130,44 @@ impl Sensor {
     pub fn frame(&mut self, frame: &Frame<'_>) {
         self.counters.frames += 1;
         self.counters.bytes += u64::from(frame.wire_len);
-        self.clock(frame.at);
+        self.pass(frame.at);
         self.last_frame = self.now;
         let cut = (frame.wire_len as usize).saturating_sub(frame.data.len());
         let mut below = Below::new(frame.at, cut);
+        below.captured = u32::try_from(frame.data.len()).unwrap_or(u32::MAX);
+        below.position = frame.position;
         match link::open(frame.link, frame.data, &mut below) {
             Found::Ip(bytes) => self.ip(bytes, &below, &Carriers::none()),
-            Found::Other => self.counters.not_ip += 1,
+            Found::Other => {
+                self.counters.not_ip += 1;
+                if let Some(sessions) = &mut self.sessions {
+                    sessions.frame(&below);
+                }
+            }
             Found::Weird(name) => {
                 self.counters.malformed += 1;
                 let (source, addl) = link_source(name);
                 self.sink.weird_at(frame.at, Place::Nowhere, name, addl, source);
             }
         }
+        self.idle_sessions(frame.at);
     }
 
     /// Lets time pass without a frame: timers fire. Time never goes back.
     pub fn clock(&mut self, at: Time) {
+        self.pass(at);
+        self.idle_sessions(at);
+    }
+
+    /// Ends the sessions that have been idle; after a frame, since Arkime lets a session go on whose own packet comes
+    /// first, and at the frame's own time, which may go back.
+    fn idle_sessions(&mut self, at: Time) {
+        if let Some(sessions) = &mut self.sessions {
+            sessions.advance(at);
+        }
+    }
+
+    fn pass(&mut self, at: Time) {
         if at <= self.now {
             return;
         }
@@ -164,12 +192,21 @@ impl Sensor {
             self.remove(index);
         }
         self.sink.finish();
+        if let Some(sessions) = &mut self.sessions {
+            self.sink.records.iter().for_each(|record| record.arkime(sessions));
+            self.shown = self.sink.records.len();
+            sessions.finish();
+        }
     }
 
     /// What was found since the last call.
     pub fn take(&mut self) -> Batch {
-        self.counters.records += self.sink.records.len() as u64;
-        let records = std::mem::take(&mut self.sink.records);
+        let mut records = std::mem::take(&mut self.sink.records);
+        if let Some(sessions) = &mut self.sessions {
+            records.iter().skip(std::mem::take(&mut self.shown)).for_each(|record| record.arkime(sessions));
+            sessions.take(self.now, &mut records);
+        }
+        self.counters.records += records.len() as u64;
         let alerts = match &mut self.sink.detect {
             Some(detect) => {
                 records.iter().for_each(|record| detect.record(record.as_ref()));
@@ -182,7 +219,9 @@ impl Sensor {
 
     /// Whether [`Sensor::take`] would give anything.
     pub fn has_output(&self) -> bool {
-        !self.sink.records.is_empty() || self.sink.files.has_chunks()
+        !self.sink.records.is_empty()
+            || self.sink.files.has_chunks()
+            || self.sessions.as_ref().is_some_and(|sessions| sessions.has_ended(self.now))
     }
 
     /// What was counted since the start.
@@ -206,6 +245,9 @@ impl Sensor {
             Ok(packet) => packet,
             Err(name) => {
                 self.counters.malformed += 1;
+                if name == "bad_IP_checksum" {
+                    self.count_unchecked(bytes, below);
+                }
                 let place = ip::addresses(bytes).map_or(Place::Nowhere, |(src, dst)| Place::Packet(src, dst));
                 let place = if name == "invalid_IP_header_size" || name == "truncated_IP" { Place::Nowhere } else { place };
                 return self.sink.weird_at(below.at, place, name, None, Some("IP"));
@@ -242,8 +284,26 @@ impl Sensor {
             1 | 58 => self.icmp(packet, below, carriers),
             4 | 41 | 47 => self.ip_tunnel(packet, below, carriers),
             // ESP is opaque; mobility headers and "no next header" carry nothing.
-            50 | 135 | 59 => {}
+            50 | 135 | 59 => self.count(packet, below),
             _ => self.other(packet, below, carriers),
+        }
+    }
+
+    /// Counts a packet into its session.
+    fn count(&mut self, packet: &Ip<'_>, below: &Below) {
+        if let Some(sessions) = &mut self.sessions {
+            sessions.packet(packet, below);
+        }
+    }
+
+    /// Counts a packet whose IP checksum is wrong: Arkime looks at none.
+    fn count_unchecked(&mut self, bytes: &[u8], below: &Below) {
+        if self.sessions.is_some()
+            && let Ok(packet) = ip::parse(bytes, below.cut, false, &mut |_| {})
+            && packet.fragment.is_none()
+            && !matches!(packet.protocol, 4 | 41 | 47)
+        {
+            self.count(&packet, below);
         }
     }
 

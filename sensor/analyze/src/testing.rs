@@ -123,7 +123,8 @@ impl Sender<'_> {
         ip[10..12].copy_from_slice(&(!sum).to_be_bytes());
         ip.extend_from_slice(&payload);
         self.at += 1000;
-        let frame = Frame { at: Time::from_micros(self.at), wire_len: ip.len() as u32, data: &ip, interface: 0, link: Link::RAW };
+        let frame =
+            Frame { at: Time::from_micros(self.at), wire_len: ip.len() as u32, data: &ip, interface: 0, link: Link::RAW, position: None };
         self.sensor.frame(&frame);
     }
 }

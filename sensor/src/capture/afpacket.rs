@@ -296,7 +296,7 @@ fn read(block: &mut [u8], at: usize, slot: u16) -> Option<Frame<'_>> {
     }
     let data = block.get(start..start + captured)?;
     let at = Time(i64::from(seconds) * 1_000_000_000 + i64::from(nanoseconds));
-    Some(Frame { at, wire_len, data, interface: slot, link: Link::ETHERNET })
+    Some(Frame { at, wire_len, data, interface: slot, link: Link::ETHERNET, position: None })
 }
 
 fn word(block: &[u8], at: usize) -> Option<u32> {

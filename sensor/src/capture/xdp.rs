@@ -308,7 +308,14 @@ impl Ring {
             let Some((header, data)) = record.split_at_checked(size_of::<FrameHeader>()) else { continue };
             let header: FrameHeader = bytemuck::pod_read_unaligned(header);
             let Some(data) = data.get(..header.captured_len as usize) else { continue };
-            frame(Frame { at: self.clock.at(header.time), wire_len: header.wire_len, data, interface: header.slot, link: Link::ETHERNET });
+            frame(Frame {
+                at: self.clock.at(header.time),
+                wire_len: header.wire_len,
+                data,
+                interface: header.slot,
+                link: Link::ETHERNET,
+                position: None,
+            });
             frames += 1;
         }
         frames

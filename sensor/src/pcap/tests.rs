@@ -34,6 +34,7 @@ fn frame(n: u32, interface: u16, data: &mut Vec<u8>) -> Frame<'_> {
         data,
         interface,
         link: Link::ETHERNET,
+        position: None,
     }
 }
 

@@ -131,6 +131,7 @@ fn analysis(settings: &Settings) -> analyze::Options {
             CarvingMode::Interesting => analyze::Carve::Interesting,
             CarvingMode::NotCommonText => analyze::Carve::NotCommonText,
         },
+        sessions: settings.logs.enabled,
         ..analyze::Options::default()
     }
 }

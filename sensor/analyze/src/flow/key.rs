@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use crate::{Endpoint, Transport};
 
 /// Addresses and ports in canonical order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Key {
     low: u128,
     high: u128,

@@ -2,7 +2,7 @@
 
 use super::tcp::State;
 use super::{Flow, Kind};
-use crate::log::{Eve, Log, Record, Row, column, malcolm, timestamp};
+use crate::log::{Eve, Log, Record, Row, Sessions, column, malcolm, timestamp};
 use crate::{FlowId, Interval, Options, Pair, Time, Transport, Uid};
 
 /// A line of `conn.log`.
@@ -151,8 +151,9 @@ impl Record for ConnRecord {
         row.symbol(self.community_id.as_deref());
     }
 
-    fn summary(&self) -> Option<&Self> {
-        Some(self)
+    fn arkime(&self, sessions: &mut Sessions) {
+        let Some(fields) = sessions.of(&self.id, self.at) else { return };
+        self.service.iter().filter_map(|name| arkime_name(name, self.id.resp.port)).for_each(|name| fields.protocol(name));
     }
 
     /// Suricata's `flow` event.
@@ -199,6 +200,23 @@ pub fn eve_name(service: &'static str) -> &'static str {
         "postgresql" => "pgsql",
         "smb" | "gssapi" | "ntlm" => "smb",
         name => name,
+    }
+}
+
+/// Arkime's name of a protocol that Zeek names otherwise; what it does not name is left out.
+fn arkime_name(service: &'static str, port: u16) -> Option<&'static str> {
+    match service {
+        // One format, of which Arkime tells the uses apart by port.
+        "dns" if port == 137 => Some("nbns"),
+        "dns" if port == 5353 => Some("mdns"),
+        "dns" if port == 5355 => Some("llmnr"),
+        "ldap_tcp" | "ldap_udp" => Some("ldap"),
+        "ssl" => Some("tls"),
+        "krb" | "krb_tcp" => Some("krb5"),
+        "dce_rpc" => Some("dcerpc"),
+        "dnp3_tcp" | "dnp3_udp" => Some("dnp3"),
+        "ftp-data" | "gssapi" | "spicy_tftp" => None,
+        name => Some(name),
     }
 }
 

@@ -90,6 +90,12 @@ impl<'o> Json<'o> {
         self.array(values, |out, value| Json::object(out, |json| write(json, value)));
     }
 
+    /// An array of objects that are JSON already.
+    pub fn ready(&mut self, key: &str, objects: &[Vec<u8>]) {
+        self.key(key);
+        self.array(objects, |out, object| out.extend_from_slice(object));
+    }
+
     fn key(&mut self, key: &str) {
         if self.any {
             self.out.push(b',');

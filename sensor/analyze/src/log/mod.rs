@@ -9,7 +9,7 @@ mod json;
 mod row;
 
 pub use crate::flow::record::eve_name;
-pub use arkime::session;
+pub use arkime::{Fields, SESSIONS, Session, Sessions};
 pub use eve::{Eve, timestamp};
 pub use json::Json;
 pub use row::{Format, Row, header};
@@ -27,8 +27,13 @@ pub trait Record: Send {
     /// Writes one value for each column of [`Log::columns`], in order.
     fn zeek(&self, row: &mut Row<'_>);
 
-    /// The flow's summary, if this is one: Arkime's session is made of it.
-    fn summary(&self) -> Option<&crate::ConnRecord> {
+    /// Tells the session of Arkime's that it belongs to what it says.
+    fn arkime(&self, sessions: &mut Sessions) {
+        let _ = sessions;
+    }
+
+    /// The session, if this is one.
+    fn session(&self) -> Option<&Session> {
         None
     }
 

@@ -24,6 +24,10 @@ pub(crate) struct Ip<'a> {
     /// What was captured of the payload.
     pub(crate) payload: &'a [u8],
     pub(crate) fragment: Option<Fragment>,
+    /// IPv4's time to live, IPv6's hop limit.
+    pub(crate) ttl: u8,
+    /// Type of service or traffic class: DSCP and ECN.
+    pub(crate) tos: u8,
 }
 
 /// The part of a fragmented packet that this one carries.
@@ -116,6 +120,8 @@ fn v4(bytes: &[u8], cut: usize, checksums: bool) -> Result<Ip<'_>, Refused> {
         payload_len: total_len - ihl,
         payload: bytes.get(ihl..end).unwrap_or_default(),
         fragment: (more || offset > 0).then(|| Fragment { id: u32::from(header.identification()), offset, more }),
+        ttl: header.ttl(),
+        tos: bytes.get(1).copied().unwrap_or(0),
     })
 }
 
@@ -178,6 +184,8 @@ fn v6<'a>(bytes: &'a [u8], cut: usize, weird: &mut dyn FnMut(&'static str)) -> R
         payload_len: total_len.saturating_sub(consumed),
         payload: rest.rest(),
         fragment,
+        ttl: header.hop_limit(),
+        tos: header.traffic_class(),
     })
 }
 

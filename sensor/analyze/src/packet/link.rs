@@ -1,6 +1,6 @@
 //! What lies below IP: Ethernet with its tags, PPP, cooked captures, 802.11.
 
-use super::Below;
+use super::{Below, Layers};
 use crate::{Link, Reader};
 
 /// Layers below IP of one frame. Deeper stacks do not occur but to exhaust parsers (Zeek's `max_analyzer_depth`).
@@ -39,11 +39,15 @@ pub(crate) fn open<'a>(link: Link, bytes: &'a [u8], below: &mut Below) -> Found<
 
 /// As [`open`], for a payload that an Ethernet type announces (GRE, Geneve).
 pub(crate) fn open_ethertype<'a>(kind: u16, bytes: &'a [u8], below: &mut Below) -> Found<'a> {
+    if below.ethertype.is_some() {
+        below.ethertype = Some(kind);
+    }
     descend(Layer::Type(kind), bytes, below)
 }
 
 /// As [`open`], for a PPP payload (RFC 1661 §2: protocol field first).
 pub(crate) fn open_ppp<'a>(bytes: &'a [u8], below: &mut Below) -> Found<'a> {
+    below.layers.add(Layers::PPP);
     descend(Layer::Ppp, bytes, below)
 }
 
@@ -179,6 +183,7 @@ fn ethernet(r: &mut Reader<'_>, below: &mut Below) -> Option<Layer> {
     }
     below.l2_dst = Some(dst);
     below.l2_src = Some(src);
+    below.ethertype = Some(kind);
     *r = peek;
     // IEEE 802.3: up to 1500 it is a length, and LLC follows.
     if kind <= 1500 { Some(Layer::Llc) } else { Some(Layer::Type(kind)) }
@@ -196,10 +201,19 @@ fn ethertype(kind: u16, r: &mut Reader<'_>, below: &mut Below) -> Result<Option<
                 (Some(_), None) => below.inner_vlan = Some(tag),
                 (Some(_), Some(_)) => return Err("triple_tagged_vlan_unsupported"),
             }
+            if below.ethertype.is_some() {
+                below.ethertype = Some(next);
+            }
             Ok(Some(if next <= 1500 { Layer::Llc } else { Layer::Type(next) }))
         }
-        0x8847 | 0x8848 => Ok(Some(Layer::Mpls)),
-        0x8864 => Ok(Some(Layer::Pppoe)),
+        0x8847 | 0x8848 => {
+            below.layers.add(Layers::MPLS);
+            Ok(Some(Layer::Mpls))
+        }
+        0x8864 => {
+            below.layers.add(Layers::PPPOE);
+            Ok(Some(Layer::Pppoe))
+        }
         0x880b => Ok(Some(Layer::Ppp)),
         // 802.1ah: a four-byte instance tag, then the customer's frame.
         0x88e7 => {

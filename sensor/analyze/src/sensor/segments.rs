@@ -44,6 +44,7 @@ impl Sensor {
         if header_len > packet.payload_len {
             return self.odd_header(packet, below);
         }
+        self.count(packet, below);
         let data = packet.payload.get(header_len..).unwrap_or_default();
         let len = u32::try_from(packet.payload_len - header_len).unwrap_or(u32::MAX);
         let segment = Segment::of(&header, len);

@@ -8,9 +8,9 @@ use super::Sensor;
 use crate::flow::Flow;
 use crate::flow::timers::FlowRef;
 use crate::output::Sink;
-use crate::packet::Below;
 use crate::packet::ip::Ip;
 use crate::packet::link::{self, Found};
+use crate::packet::{Below, Layers};
 use crate::tunnel::{self, Inner, MAX_CHANGES, MAX_DEPTH, Opened, TunnelRecord, Udp};
 use crate::violation::AnalyzerRecord;
 use crate::weird::Place;
@@ -118,7 +118,11 @@ impl Sensor {
         } else {
             Inner::Ip(packet.payload)
         };
-        let inner_below = Below { cut: packet.payload_len.saturating_sub(packet.payload.len()), ..*below };
+        let mut inner_below =
+            Below { cut: packet.payload_len.saturating_sub(packet.payload.len()), outer: Some((packet.src, packet.dst)), ..*below };
+        if is_gre {
+            inner_below.layers.add(Layers::GRE);
+        }
         self.enter_over_ip(packet, kind, inner, &inner_below, carriers);
     }
 
@@ -170,7 +174,10 @@ impl Sensor {
                     if self.is_too_deep(packet, below, carriers, kind.label()) {
                         return true;
                     }
-                    let mut inner_below = Below { cut: below.cut, ..*below };
+                    let mut inner_below = Below { outer: Some((packet.src, packet.dst)), ..*below };
+                    if let Some(layer) = kind.layer() {
+                        inner_below.layers.add(layer);
+                    }
                     if !is_sure && !looks_like_ip(&inner) {
                         continue;
                     }
@@ -228,7 +235,7 @@ impl Sensor {
             Inner::Ip(bytes) => Found::Ip(bytes),
             Inner::Ethernet(bytes) => {
                 // The inner frame has tags and addresses of its own.
-                *below = Below::new(below.at, below.cut);
+                *below = below.inside();
                 link::open(Link::ETHERNET, bytes, below)
             }
             Inner::Type(0x8200, bytes) => link::open(Link::IEEE802_11, bytes, below),

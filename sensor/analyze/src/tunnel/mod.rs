@@ -7,6 +7,7 @@ mod record;
 pub use record::{TUNNEL, TunnelRecord};
 
 use crate::Reader;
+use crate::packet::Layers;
 
 /// Tunnels inside each other. Zeek's `Tunnel::max_depth`.
 pub(crate) const MAX_DEPTH: usize = 4;
@@ -61,6 +62,17 @@ impl Udp {
             Self::Teredo => "Tunnel::TEREDO",
             Self::Ayiya => "Tunnel::AYIYA",
             Self::Gre => "Tunnel::GRE",
+        }
+    }
+
+    /// The layer that Arkime names, if it does.
+    pub(crate) const fn layer(self) -> Option<Layers> {
+        match self {
+            Self::Vxlan => Some(Layers::VXLAN),
+            Self::Geneve => Some(Layers::GENEVE),
+            Self::Gtp => Some(Layers::GTP),
+            Self::Gre => Some(Layers::GRE),
+            Self::Teredo | Self::Ayiya => None,
         }
     }
 

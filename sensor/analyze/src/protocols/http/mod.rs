@@ -310,7 +310,7 @@ impl Http {
         self.unanswered.push_back(request.method.to_vec());
         out.confirm();
         self.is_connect = request.method.eq_ignore_ascii_case(b"CONNECT");
-        self.transactions.request(request.method, target, out);
+        self.transactions.request(request.method, target, version, out);
         let message = Message::new(Direction::Originator, version, 0, BodyExpected::Maybe);
         self.begin(Direction::Originator, message, out);
         if version == (0, 9) {

@@ -213,7 +213,7 @@ impl Session {
 
     /// RFC 4253 §7.1: the first of the client's algorithms that the server has too.
     fn algorithms(&mut self, from: Direction, init: KexInit, out: &mut Output<'_>) {
-        if out.options().profile == Profile::Malcolm {
+        if out.options().profile == Profile::Malcolm || out.options().sessions {
             let hassh = Some(Box::new(hassh(from, &init)));
             let row = self.row(out);
             match from {

@@ -1,0 +1,228 @@
+//! What the analyzers tell about a session: sets of values under Arkime's names.
+//!
+//! ```text
+//! "http.host"   →  "http": {"host": ["a", "b"], "hostCnt": 2}
+//! "user"        →  "user": ["a"], "userCnt": 1
+//! ```
+
+use crate::log::Json;
+
+/// Values of one field. Arkime has no limit of its own but what fits into its session; a session with more different
+/// values than this is a scan, of which the first ones tell enough.
+const MAX_VALUES: usize = 4096;
+/// Objects (answers of DNS, certificates) of one session, likewise.
+const MAX_OBJECTS: usize = 1024;
+
+/// The fields of one session beyond its packets.
+#[derive(Clone, Debug, Default)]
+pub struct Fields {
+    groups: Vec<(&'static str, Values)>,
+    protocols: Vec<&'static str>,
+    tags: Vec<String>,
+}
+
+#[derive(Clone, Debug)]
+enum Values {
+    /// A set of strings, written with their count.
+    Texts(Vec<Vec<u8>>),
+    /// A set of numbers, with or without their count.
+    Numbers(Vec<i64>, bool),
+    /// One string.
+    Text(Vec<u8>),
+    /// One number.
+    Number(i64),
+    /// Objects that are already JSON, written with their count.
+    Objects(Vec<Vec<u8>>),
+}
+
+impl Fields {
+    /// Adds a string to a set. Bytes that are not UTF-8 are taken for Latin-1, as Arkime does.
+    pub fn text(&mut self, path: &'static str, value: &[u8]) {
+        let value = utf8(value);
+        if let Values::Texts(values) = self.at(path, || Values::Texts(Vec::new()))
+            && values.len() < MAX_VALUES
+            && !values.contains(&value)
+        {
+            values.push(value);
+        }
+    }
+
+    /// Adds a string in lower case.
+    pub fn lower(&mut self, path: &'static str, value: &[u8]) {
+        self.text(path, &value.to_ascii_lowercase());
+    }
+
+    /// Adds a string, if it is there.
+    pub fn some(&mut self, path: &'static str, value: Option<&[u8]>) {
+        if let Some(value) = value {
+            self.text(path, value);
+        }
+    }
+
+    /// Adds a number to a set that is written with its count.
+    pub fn number(&mut self, path: &'static str, value: i64) {
+        self.add(path, value, true);
+    }
+
+    /// Adds a number to a set that has no count.
+    pub fn bare_number(&mut self, path: &'static str, value: i64) {
+        self.add(path, value, false);
+    }
+
+    fn add(&mut self, path: &'static str, value: i64, counted: bool) {
+        if let Values::Numbers(values, _) = self.at(path, || Values::Numbers(Vec::new(), counted))
+            && values.len() < MAX_VALUES
+            && !values.contains(&value)
+        {
+            values.push(value);
+        }
+    }
+
+    /// Counts one up.
+    pub fn count(&mut self, path: &'static str) {
+        if let Values::Number(value) = self.at(path, || Values::Number(0)) {
+            *value = value.saturating_add(1);
+        }
+    }
+
+    /// Sets a field that has one string.
+    pub fn set(&mut self, path: &'static str, value: &[u8]) {
+        let value = utf8(value);
+        if let Values::Text(slot) = self.at(path, || Values::Text(Vec::new())) {
+            *slot = value;
+        }
+    }
+
+    /// Sets a field that has one number.
+    pub fn set_number(&mut self, path: &'static str, value: i64) {
+        if let Values::Number(slot) = self.at(path, || Values::Number(0)) {
+            *slot = value;
+        }
+    }
+
+    /// Adds an object to a list; the same one is not added twice.
+    pub fn object(&mut self, path: &'static str, write: impl FnOnce(&mut Json<'_>)) {
+        let mut object = Vec::new();
+        Json::object(&mut object, write);
+        if let Values::Objects(objects) = self.at(path, || Values::Objects(Vec::new()))
+            && objects.len() < MAX_OBJECTS
+            && !objects.contains(&object)
+        {
+            objects.push(object);
+        }
+    }
+
+    /// Names a protocol of the session.
+    pub fn protocol(&mut self, name: &'static str) {
+        if !self.protocols.contains(&name) {
+            self.protocols.push(name);
+        }
+    }
+
+    /// Tags the session.
+    pub fn tag(&mut self, tag: &str) {
+        if self.tags.len() < MAX_VALUES && !self.tags.iter().any(|known| known == tag) {
+            self.tags.push(tag.to_owned());
+        }
+    }
+
+    /// Writes all of it, in the order of the names.
+    pub(super) fn write(&self, json: &mut Json<'_>) {
+        let mut protocols = self.protocols.clone();
+        protocols.sort_unstable();
+        json.strings("protocol", protocols.iter().map(|name| name.as_bytes()));
+        json.number("protocolCnt", protocols.len() as u64);
+        if !self.tags.is_empty() {
+            let mut tags = self.tags.clone();
+            tags.sort_unstable();
+            json.strings("tags", tags.iter().map(|tag| tag.as_bytes()));
+            json.number("tagsCnt", tags.len() as u64);
+        }
+        let mut groups: Vec<_> = self.groups.iter().map(|(path, values)| (path.split_once('.'), *path, values)).collect();
+        groups.sort_by_key(|(_, path, _)| *path);
+        for (_, path, values) in groups.iter().filter(|(parts, ..)| parts.is_none()) {
+            values.write(path, json);
+        }
+        let grouped: Vec<_> = groups.iter().filter_map(|(parts, _, values)| parts.map(|(group, name)| (group, name, *values))).collect();
+        for group in grouped.chunk_by(|a, b| a.0 == b.0) {
+            let Some((name, ..)) = group.first() else { continue };
+            json.child(name, |json| group.iter().for_each(|(_, name, values)| values.write(name, json)));
+        }
+    }
+
+    fn at(&mut self, path: &'static str, make: impl FnOnce() -> Values) -> &mut Values {
+        let place = match self.groups.iter().position(|(known, _)| *known == path) {
+            Some(place) => place,
+            None => {
+                self.groups.push((path, make()));
+                self.groups.len() - 1
+            }
+        };
+        let Some((_, values)) = self.groups.get_mut(place) else { unreachable!("the place was just found or made") };
+        values
+    }
+}
+
+impl Values {
+    fn write(&self, name: &str, json: &mut Json<'_>) {
+        let count = |json: &mut Json<'_>, n: usize| json.number(&format!("{name}Cnt"), n as u64);
+        match self {
+            Self::Texts(values) => {
+                let mut values: Vec<_> = values.iter().map(Vec::as_slice).collect();
+                values.sort_unstable();
+                let n = values.len();
+                json.strings(name, values);
+                count(json, n);
+            }
+            Self::Numbers(values, counted) => {
+                let mut sorted = values.clone();
+                sorted.sort_unstable();
+                json.integers(name, sorted);
+                if *counted {
+                    count(json, values.len());
+                }
+            }
+            Self::Text(value) => json.bytes(name, value),
+            Self::Number(value) => json.integer(name, *value),
+            Self::Objects(objects) => {
+                json.ready(name, objects);
+                count(json, objects.len());
+            }
+        }
+    }
+}
+
+fn utf8(value: &[u8]) -> Vec<u8> {
+    match std::str::from_utf8(value) {
+        Ok(_) => value.to_vec(),
+        Err(_) => value.iter().map(|byte| char::from(*byte)).collect::<String>().into_bytes(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_grouped_counted_and_without_doubles() {
+        let mut fields = Fields::default();
+        fields.protocol("tcp");
+        fields.protocol("http");
+        fields.text("http.host", b"b");
+        fields.text("http.host", b"a");
+        fields.text("http.host", b"a");
+        fields.count("http.method-GET");
+        fields.text("user", b"\xe9");
+        fields.bare_number("icmp.type", 8);
+        fields.object("cert", |json| json.str("serial", "01"));
+        let mut out = Vec::new();
+        Json::object(&mut out, |json| fields.write(json));
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            concat!(
+                r#"{"protocol":["http","tcp"],"protocolCnt":2,"cert":[{"serial":"01"}],"certCnt":1,"user":["é"],"userCnt":1,"#,
+                r#""http":{"host":["a","b"],"hostCnt":2,"method-GET":1},"icmp":{"type":[8]}}"#
+            )
+        );
+    }
+}

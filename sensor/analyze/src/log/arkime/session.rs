@@ -1,0 +1,427 @@
+//! One session: what its packets tell, and the document.
+
+use std::net::IpAddr;
+
+use super::tcp::{Segment, Tcp};
+use super::{Fields, SESSIONS};
+use crate::flow::key::Key;
+use crate::log::{Json, Log, Record, Row};
+use crate::packet::ip::Ip;
+use crate::packet::{Below, Layers};
+use crate::{Direction, Endpoint, FlowId, Pair, Time, Transport, Uid};
+
+/// Different values of a packet's header that are remembered of a session (addresses, tags, hop counts).
+const MAX_VALUES: usize = 64;
+/// Bytes of each side's payload that are shown.
+const FIRST_BYTES: usize = 8;
+
+/// What one side's packets tell.
+#[derive(Clone, Debug, Default)]
+struct Side {
+    packets: u64,
+    bytes: u64,
+    data: u64,
+    macs: Vec<[u8; 6]>,
+    outer_macs: Vec<[u8; 6]>,
+    outer: Vec<IpAddr>,
+    ttls: Vec<u8>,
+    dscps: Vec<u8>,
+    first: Vec<u8>,
+}
+
+/// One session, or one segment of a long one.
+#[derive(Clone, Debug)]
+pub struct Session {
+    serial: u64,
+    key: Key,
+    source: Endpoint,
+    destination: Endpoint,
+    transport: Transport,
+    ip_proto: u8,
+    first: Time,
+    last: Time,
+    ethertype: Option<u16>,
+    sides: Pair<Side>,
+    vlans: Vec<u16>,
+    /// Position and length of each packet's record.
+    places: Vec<(u64, u32)>,
+    tcp: Option<Box<Tcp>>,
+    /// Type and code of the first ICMP message.
+    icmp: Option<(u8, u8)>,
+    is_closed: bool,
+    segment: u64,
+    /// What the analyzers found.
+    pub(super) fields: Fields,
+}
+
+impl Session {
+    pub(super) fn new(
+        serial: u64,
+        key: Key,
+        source: Endpoint,
+        destination: Endpoint,
+        transport: Transport,
+        ip_proto: u8,
+        below: &Below,
+    ) -> Self {
+        let mut fields = Fields::default();
+        fields.protocol(match (ip_proto, below.ethertype) {
+            (0, Some(0x0806)) => "arp",
+            (0, Some(0x88cc)) => "lldp",
+            (0, Some(..=1500)) => "corrupt-ether",
+            (0, _) => "unknown-ether",
+            (1 | 58, _) => "icmp",
+            (2, _) => "igmp",
+            (6, _) => "tcp",
+            (17, _) => "udp",
+            (50, _) => "esp",
+            (89, _) => "ospf",
+            (103, _) => "pim",
+            (132, _) => "sctp",
+            _ => "unknown-ip",
+        });
+        Self {
+            serial,
+            key,
+            source,
+            destination,
+            transport,
+            ip_proto,
+            first: below.at,
+            last: below.at,
+            ethertype: below.ethertype,
+            sides: Pair::default(),
+            vlans: Vec::new(),
+            places: Vec::new(),
+            tcp: (ip_proto == 6).then(Box::default),
+            icmp: None,
+            is_closed: false,
+            segment: 1,
+            fields,
+        }
+    }
+
+    pub(super) const fn serial(&self) -> u64 {
+        self.serial
+    }
+
+    pub(super) const fn key(&self) -> &Key {
+        &self.key
+    }
+
+    pub(super) const fn first(&self) -> Time {
+        self.first
+    }
+
+    pub(super) const fn last(&self) -> Time {
+        self.last
+    }
+
+    pub(super) const fn ip_proto(&self) -> u8 {
+        self.ip_proto
+    }
+
+    pub(super) const fn is_closed(&self) -> bool {
+        self.is_closed
+    }
+
+    pub(super) const fn places(&self) -> usize {
+        self.places.len()
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.tcp.as_ref().is_some_and(|tcp| tcp.is_closing())
+    }
+
+    pub(super) fn is_from(&self, src: Endpoint, dst: Endpoint) -> bool {
+        self.source == src && self.destination == dst
+    }
+
+    /// Counts a packet; whether it has closed the session.
+    pub(super) fn packet(&mut self, from: Direction, packet: &Ip<'_>, below: &Below, segment: Option<Segment>) -> bool {
+        self.frame_from(from, below);
+        let side = self.sides.of_mut(from);
+        remember(&mut side.ttls, packet.ttl);
+        if packet.tos >> 2 != 0 {
+            remember(&mut side.dscps, packet.tos >> 2);
+        }
+        let header = match packet.protocol {
+            6 => return segment.is_some_and(|segment| self.segment(from, packet, below, segment)),
+            17 | 50 => 8,
+            1 | 58 => {
+                if let Some(&[kind, code, ..]) = packet.payload.get(..2) {
+                    self.icmp.get_or_insert((kind, code));
+                    self.fields.bare_number("icmp.type", i64::from(kind));
+                    self.fields.bare_number("icmp.code", i64::from(code));
+                }
+                0
+            }
+            132 => 12,
+            _ => return false,
+        };
+        let side = self.sides.of_mut(from);
+        side.data = side.data.saturating_add(packet.payload_len.saturating_sub(header) as u64);
+        if packet.protocol == 17 {
+            side.show(packet.payload.get(header..).unwrap_or_default());
+        }
+        false
+    }
+
+    /// Counts a frame that carries no IP.
+    pub(super) fn frame(&mut self, below: &Below) {
+        self.frame_from(Direction::Originator, below);
+    }
+
+    /// The session so far as a document of its own; what comes is counted anew.
+    pub(super) fn cut(&mut self) -> Self {
+        let done = self.clone();
+        self.segment += 1;
+        self.first = self.last;
+        self.places.clear();
+        for side in [&mut self.sides.orig, &mut self.sides.resp] {
+            *side = Side { macs: std::mem::take(&mut side.macs), ..Side::default() };
+        }
+        done
+    }
+
+    fn segment(&mut self, from: Direction, packet: &Ip<'_>, below: &Below, segment: Segment) -> bool {
+        let Some(tcp) = &mut self.tcp else { return false };
+        let outcome = tcp.segment(from, below.at, segment, packet.payload, packet.payload_len);
+        let side = self.sides.of_mut(from);
+        side.data = side.data.saturating_add(outcome.bytes);
+        side.show(&outcome.first);
+        if let Some(tag) = outcome.tag {
+            self.fields.tag(tag);
+        }
+        let closes = outcome.closed && !self.is_closed;
+        self.is_closed |= outcome.closed;
+        closes
+    }
+
+    fn frame_from(&mut self, from: Direction, below: &Below) {
+        self.last = self.last.max(below.at);
+        let side = self.sides.of_mut(from);
+        side.packets += 1;
+        side.bytes += u64::from(below.captured);
+        if below.ethertype.is_some() {
+            below.l2_src.into_iter().for_each(|mac| remember(&mut side.macs, mac));
+            below.l2_dst.into_iter().for_each(|mac| remember(&mut self.sides.of_mut(from.flip()).macs, mac));
+        }
+        if let Some((src, dst)) = below.outer_l2 {
+            remember(&mut self.sides.of_mut(from).outer_macs, src);
+            remember(&mut self.sides.of_mut(from.flip()).outer_macs, dst);
+        }
+        if let Some((src, dst)) = below.outer {
+            remember(&mut self.sides.of_mut(from).outer, src);
+            remember(&mut self.sides.of_mut(from.flip()).outer, dst);
+        }
+        for vlan in [below.vlan, below.inner_vlan].into_iter().flatten() {
+            remember(&mut self.vlans, vlan);
+        }
+        for (layer, name) in LAYERS {
+            if below.layers.has(layer) {
+                self.fields.protocol(name);
+            }
+        }
+        // Of encrypted payload Arkime keeps the first packet only, and says so.
+        if self.ip_proto == 50 && self.sides.orig.packets + self.sides.resp.packets > 1 {
+            return self.fields.tag("truncated-pcap");
+        }
+        if let Some(position) = below.position {
+            self.places.push((position, below.captured.saturating_add(RECORD_HEADER)));
+        }
+    }
+
+    /// Writes the document and a line feed. `node` is the sensor's name.
+    pub fn write(&self, node: &str, out: &mut Vec<u8>) {
+        let (first, last) = (self.first.0.div_euclid(1_000_000), self.last.0.div_euclid(1_000_000));
+        Json::object(out, |json| {
+            json.child("packetRange", |json| {
+                json.integer("gte", first);
+                json.integer("lte", last);
+            });
+            json.integer("firstPacket", first);
+            json.integer("lastPacket", last);
+            json.integer("length", last - first);
+            json.number("ipProtocol", u64::from(self.ip_proto));
+            json.some_number("ethertype", self.ethertype.map(u64::from));
+            if let Some(tcp) = &self.tcp {
+                write_tcp(tcp, json);
+            }
+            json.integer("@timestamp", last);
+            self.write_sides(json);
+            json.number("segmentCnt", self.segment);
+            json.str("node", node);
+            if !self.places.is_empty() {
+                json.integers("packetPos", self.places.iter().map(|(position, _)| i64::try_from(*position).unwrap_or(i64::MAX)));
+                json.integers("packetLen", self.places.iter().map(|(_, len)| i64::from(*len)));
+            }
+            json.integers("fileId", []);
+            self.fields.write(json);
+        });
+        out.push(b'\n');
+    }
+
+    fn write_sides(&self, json: &mut Json<'_>) {
+        let (orig, resp) = (&self.sides.orig, &self.sides.resp);
+        let ends = [("source", self.source, orig), ("destination", self.destination, resp)];
+        for (name, end, side) in ends {
+            json.child(name, |json| {
+                if self.ip_proto != 0 {
+                    json.str("ip", &end.addr.to_string());
+                    json.number("port", u64::from(end.port));
+                }
+                json.number("bytes", side.bytes);
+                json.number("packets", side.packets);
+                write_macs("mac", "mac-cnt", &side.macs, json);
+            });
+        }
+        let names = [
+            (orig, "srcPayload8", "srcTTL", "srcTTLCnt", "srcDscp", "srcDscpCnt", "srcOuterIp", "srcOuterIpCnt"),
+            (resp, "dstPayload8", "dstTTL", "dstTTLCnt", "dstDscp", "dstDscpCnt", "dstOuterIp", "dstOuterIpCnt"),
+        ];
+        for (side, payload, ttl, ttl_count, dscp, dscp_count, outer, outer_count) in names {
+            if !side.first.is_empty() {
+                json.str(payload, &hex(&side.first));
+            }
+            write_bytes(ttl, ttl_count, &side.ttls, json);
+            write_bytes(dscp, dscp_count, &side.dscps, json);
+            if !side.outer.is_empty() {
+                let texts: Vec<_> = side.outer.iter().map(IpAddr::to_string).collect();
+                json.strings(outer, texts.iter().map(String::as_bytes));
+                json.number(outer_count, texts.len() as u64);
+            }
+        }
+        write_macs("srcOuterMac", "srcOuterMac-cnt", &orig.outer_macs, json);
+        write_macs("dstOuterMac", "dstOuterMac-cnt", &resp.outer_macs, json);
+        json.child("network", |json| {
+            json.number("packets", orig.packets + resp.packets);
+            json.number("bytes", orig.bytes + resp.bytes);
+            json.some_str("community_id", self.community_id().as_deref());
+            if !self.vlans.is_empty() {
+                json.child("vlan", |json| {
+                    json.integers("id", self.vlans.iter().map(|id| i64::from(*id)));
+                    json.number("id-cnt", self.vlans.len() as u64);
+                });
+            }
+        });
+        if !self.vlans.is_empty() {
+            json.child("dot1q", |json| {
+                json.integers("id", self.vlans.iter().map(|id| i64::from(*id)));
+                json.number("idCnt", self.vlans.len() as u64);
+            });
+        }
+        json.child("client", |json| json.number("bytes", orig.data));
+        json.child("server", |json| json.number("bytes", resp.data));
+        json.number("totDataBytes", orig.data.saturating_add(resp.data));
+    }
+
+    /// Only of the protocols that Arkime computes it for.
+    fn community_id(&self) -> Option<String> {
+        if !matches!(self.ip_proto, 1 | 6 | 17 | 50 | 58 | 132) {
+            return None;
+        }
+        let (mut orig, mut resp) = (self.source, self.destination);
+        if let Some((kind, code)) = self.icmp {
+            orig.port = u16::from(kind);
+            resp.port = crate::icmp::counterpart(self.ip_proto, kind, code).0;
+        }
+        let uid = Uid::default();
+        Some(crate::community::id(&FlowId { uid, orig, resp, transport: self.transport }, self.ip_proto))
+    }
+}
+
+impl Record for Session {
+    fn log(&self) -> &'static Log {
+        &SESSIONS
+    }
+
+    fn at(&self) -> Time {
+        self.first
+    }
+
+    fn zeek(&self, _row: &mut Row<'_>) {}
+
+    fn session(&self) -> Option<&Session> {
+        Some(self)
+    }
+}
+
+impl Side {
+    fn show(&mut self, bytes: &[u8]) {
+        let room = FIRST_BYTES.saturating_sub(self.first.len());
+        self.first.extend(bytes.iter().take(room));
+    }
+}
+
+/// Bytes before each packet in a PCAP file, which Arkime counts as part of it.
+const RECORD_HEADER: u32 = 16;
+
+/// Encapsulations that Arkime names among the protocols.
+const LAYERS: [(Layers, &str); 7] = [
+    (Layers::GRE, "gre"),
+    (Layers::VXLAN, "vxlan"),
+    (Layers::GENEVE, "geneve"),
+    (Layers::GTP, "gtp"),
+    (Layers::MPLS, "mpls"),
+    (Layers::PPPOE, "pppoe"),
+    (Layers::PPP, "ppp"),
+];
+
+fn remember<T: PartialEq>(values: &mut Vec<T>, value: T) {
+    if values.len() < MAX_VALUES && !values.contains(&value) {
+        values.push(value);
+    }
+}
+
+fn write_tcp(tcp: &Tcp, json: &mut Json<'_>) {
+    let flags = tcp.flags;
+    json.child("tcpflags", |json| {
+        json.number("syn", flags.syn);
+        json.number("syn-ack", flags.syn_ack);
+        json.number("ack", flags.ack);
+        json.number("psh", flags.psh);
+        json.number("fin", flags.fin);
+        json.number("rst", flags.rst);
+        json.number("urg", flags.urg);
+        json.number("ece", flags.ece);
+        json.number("cwr", flags.cwr);
+        json.number("ae", flags.ae);
+        json.number("srcZero", flags.zero.orig);
+        json.number("dstZero", flags.zero.resp);
+    });
+    if let Some(time) = tcp.round_trip() {
+        json.integer("initRTT", time);
+    }
+    if tcp.has_syn() {
+        json.child("tcpseq", |json| {
+            json.some_number("src", tcp.seq.orig.map(u64::from));
+            json.some_number("dst", tcp.seq.resp.map(u64::from));
+        });
+        json.bool("tcpSynValidated", tcp.syn_validated);
+        json.bool("tcpSynAckValidated", tcp.syn_ack_validated);
+    }
+    if tcp.isn_count() > 0 {
+        json.number("srcISNCnt", tcp.isn_count());
+    }
+}
+
+fn write_macs(name: &str, count: &str, macs: &[[u8; 6]], json: &mut Json<'_>) {
+    if macs.is_empty() {
+        return;
+    }
+    let texts: Vec<_> = macs.iter().map(|mac| mac.map(|byte| format!("{byte:02x}")).join(":")).collect();
+    json.strings(name, texts.iter().map(String::as_bytes));
+    json.number(count, texts.len() as u64);
+}
+
+fn write_bytes(name: &str, count: &str, values: &[u8], json: &mut Json<'_>) {
+    if !values.is_empty() {
+        json.integers(name, values.iter().map(|value| i64::from(*value)));
+        json.number(count, values.len() as u64);
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

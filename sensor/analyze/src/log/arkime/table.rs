@@ -1,0 +1,219 @@
+//! The sessions that are open, and when they end.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::net::{IpAddr, Ipv4Addr};
+
+use ahash::AHashMap;
+
+use super::Fields;
+use super::session::Session;
+use super::tcp::Segment;
+use crate::flow::key::Key;
+use crate::log::Record;
+use crate::packet::Below;
+use crate::packet::ip::Ip;
+use crate::{Direction, Endpoint, FlowId, Interval, Time, Transport};
+
+/// Arkime's `tcpTimeout`.
+const TCP_IDLE: Interval = Interval::from_secs(600);
+/// Arkime's `udpTimeout`.
+const UDP_IDLE: Interval = Interval::from_secs(60);
+/// Arkime's `icmpTimeout`.
+const ICMP_IDLE: Interval = Interval::from_secs(10);
+/// Arkime's `sctpTimeout`.
+const SCTP_IDLE: Interval = Interval::from_secs(60);
+/// Arkime's `espTimeout`, and that of all that has no own.
+const OTHER_IDLE: Interval = Interval::from_secs(600);
+/// How long a TCP session stays after both sides have closed.
+const CLOSED: Interval = Interval::from_secs(5);
+/// Arkime's `maxPackets`: a session with so many is written, and goes on as the next segment.
+const MAX_PACKETS: usize = 10_000;
+/// How long an ended session waits for records of flows that Zeek's timeouts keep for longer.
+const LINGER: Interval = Interval::from_secs(65);
+/// Sessions open or waiting at once; beyond it no new one is begun.
+const MAX_SESSIONS: usize = 1_000_000;
+
+/// All sessions of one worker.
+#[derive(Default)]
+pub struct Sessions {
+    open: AHashMap<Key, Box<Session>>,
+    deadlines: BinaryHeap<Reverse<(Time, u64, Key)>>,
+    /// Ended, in the order in which they did, with the time until which records are waited for.
+    ended: BTreeMap<u64, (Time, Box<Session>)>,
+    ended_by_key: AHashMap<Key, u64>,
+    begun: u64,
+    ends: u64,
+    /// Sessions that were not begun for want of room.
+    pub refused: u64,
+}
+
+impl Sessions {
+    /// Counts an IP packet that carries no other one.
+    pub(crate) fn packet(&mut self, packet: &Ip<'_>, below: &Below) {
+        let segment = if packet.protocol == 6 { Segment::read(packet.payload) } else { None };
+        let ports = match (packet.protocol, segment) {
+            (6, Some(segment)) => (segment.src_port, segment.dst_port),
+            (6, None) => return,
+            (17 | 132, _) => {
+                let mut r = crate::Reader::new(packet.payload);
+                let (Some(src), Some(dst)) = (r.u16(), r.u16()) else { return };
+                (src, dst)
+            }
+            _ => (0, 0),
+        };
+        let src = Endpoint { addr: packet.src, port: ports.0 };
+        let dst = Endpoint { addr: packet.dst, port: ports.1 };
+        let transport = transport(packet.protocol);
+        // Reports to groups are one session, whoever sends them.
+        let key = match packet.protocol {
+            2 | 103 => {
+                let group = Endpoint { addr: IpAddr::V4(Ipv4Addr::UNSPECIFIED), port: 0 };
+                Key::new(group, group, transport, false)
+            }
+            _ => Key::new(src, dst, transport, false),
+        };
+        if let Some(segment) = segment
+            && segment.is_call()
+            && self.open.get(&key).is_some_and(|session| session.is_closing())
+        {
+            self.end(&key);
+        }
+        let flipped = segment.is_some_and(Segment::is_answer);
+        let Some(session) = self.session(key, below.at, |serial| {
+            let (from, to) = if flipped { (dst, src) } else { (src, dst) };
+            Session::new(serial, key, from, to, transport, packet.protocol, below)
+        }) else {
+            return;
+        };
+        let from =
+            if matches!(packet.protocol, 2 | 103) || session.is_from(src, dst) { Direction::Originator } else { Direction::Responder };
+        if session.packet(from, packet, below, segment) {
+            let (at, serial) = (below.at + CLOSED, session.serial());
+            self.deadlines.push(Reverse((at, serial, key)));
+        }
+        self.cut(&key);
+    }
+
+    /// Counts a frame that carries no IP.
+    pub(crate) fn frame(&mut self, below: &Below) {
+        let Some(kind) = below.ethertype else { return };
+        let nowhere = |port| Endpoint { addr: IpAddr::V4(Ipv4Addr::UNSPECIFIED), port };
+        let (src, dst) = (nowhere(kind), nowhere(u16::MAX));
+        let key = Key::new(src, dst, Transport::Other(0), false);
+        if let Some(session) = self.session(key, below.at, |serial| Session::new(serial, key, src, dst, Transport::Other(0), 0, below)) {
+            session.frame(below);
+        }
+        self.cut(&key);
+    }
+
+    /// The fields of the session that a flow belongs to, at the time of something that happened on it.
+    pub fn of(&mut self, id: &FlowId, at: Time) -> Option<&mut Fields> {
+        let ports = matches!(id.transport, Transport::Tcp | Transport::Udp);
+        let end = |end: Endpoint| if ports { end } else { Endpoint { port: 0, ..end } };
+        let key = Key::new(end(id.orig), end(id.resp), id.transport, false);
+        if self.open.get(&key).is_some_and(|session| session.first() <= at) {
+            return self.open.get_mut(&key).map(|session| &mut session.fields);
+        }
+        let end = self.ended_by_key.get(&key)?;
+        self.ended.get_mut(end).map(|(_, session)| &mut session.fields)
+    }
+
+    /// Ends what has been idle for too long.
+    pub(crate) fn advance(&mut self, now: Time) {
+        while let Some(Reverse((due, serial, key))) = self.deadlines.peek().copied()
+            && due < now
+        {
+            self.deadlines.pop();
+            let Some(session) = self.open.get(&key).filter(|session| session.serial() == serial) else { continue };
+            let until = session.last() + if session.is_closed() { CLOSED } else { idle(session.ip_proto()) };
+            if until < now {
+                self.end(&key);
+            } else if !session.is_closed() {
+                self.deadlines.push(Reverse((until, serial, key)));
+            }
+        }
+    }
+
+    /// Ends all.
+    pub(crate) fn finish(&mut self) {
+        let mut all: Vec<_> = self.open.iter().map(|(key, session)| (session.serial(), *key)).collect();
+        all.sort_unstable();
+        for (_, key) in all {
+            self.end(&key);
+        }
+        for (until, _) in self.ended.values_mut() {
+            *until = Time::default();
+        }
+    }
+
+    /// Hands over the sessions for which no more is to come.
+    pub(crate) fn take(&mut self, now: Time, out: &mut Vec<Box<dyn Record>>) {
+        while let Some(entry) = self.ended.first_entry()
+            && entry.get().0 < now
+        {
+            let end = *entry.key();
+            let (_, session) = entry.remove();
+            if self.ended_by_key.get(session.key()) == Some(&end) {
+                self.ended_by_key.remove(session.key());
+            }
+            out.push(session);
+        }
+    }
+
+    /// Whether [`Sessions::take`] would give anything.
+    pub(crate) fn has_ended(&self, now: Time) -> bool {
+        self.ended.first_key_value().is_some_and(|(_, (until, _))| *until < now)
+    }
+
+    fn session(&mut self, key: Key, at: Time, new: impl FnOnce(u64) -> Session) -> Option<&mut Session> {
+        if !self.open.contains_key(&key) {
+            if self.open.len() + self.ended.len() >= MAX_SESSIONS {
+                self.refused += 1;
+                return None;
+            }
+            self.begun += 1;
+            let session = Box::new(new(self.begun));
+            self.deadlines.push(Reverse((at + idle(session.ip_proto()), self.begun, key)));
+            self.open.insert(key, session);
+        }
+        self.open.get_mut(&key).map(Box::as_mut)
+    }
+
+    /// Writes a session that has become too long, and goes on with the next segment.
+    fn cut(&mut self, key: &Key) {
+        let Some(session) = self.open.get_mut(key) else { return };
+        if session.places() >= MAX_PACKETS {
+            let segment = session.cut();
+            self.ends += 1;
+            let until = segment.last();
+            self.ended.insert(self.ends, (until, Box::new(segment)));
+        }
+    }
+
+    fn end(&mut self, key: &Key) {
+        let Some(session) = self.open.remove(key) else { return };
+        self.ends += 1;
+        self.ended_by_key.insert(*key, self.ends);
+        self.ended.insert(self.ends, (session.last() + LINGER, session));
+    }
+}
+
+const fn transport(protocol: u8) -> Transport {
+    match protocol {
+        6 => Transport::Tcp,
+        17 => Transport::Udp,
+        1 | 58 => Transport::Icmp,
+        other => Transport::Other(other),
+    }
+}
+
+const fn idle(protocol: u8) -> Interval {
+    match protocol {
+        6 => TCP_IDLE,
+        17 => UDP_IDLE,
+        1 | 58 => ICMP_IDLE,
+        132 => SCTP_IDLE,
+        _ => OTHER_IDLE,
+    }
+}

@@ -1,0 +1,349 @@
+//! TCP as Arkime counts it: flags, the handshake, and the bytes that came in order.
+
+use crate::{Direction, Pair, Reader, Time};
+
+/// Pieces that wait behind a gap in one direction; Arkime gives the stream up at 256.
+const MAX_WAITING: usize = 256;
+/// Different initial sequence numbers that are told apart.
+const MAX_ISNS: usize = 16;
+
+/// What of a segment's header is counted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Segment {
+    pub(super) src_port: u16,
+    pub(super) dst_port: u16,
+    seq: u32,
+    ack_seq: u32,
+    flags: u16,
+    window: u16,
+    header_len: usize,
+}
+
+const FIN: u16 = 0x01;
+const SYN: u16 = 0x02;
+const RST: u16 = 0x04;
+const PSH: u16 = 0x08;
+const ACK: u16 = 0x10;
+const URG: u16 = 0x20;
+const ECE: u16 = 0x40;
+const CWR: u16 = 0x80;
+/// RFC 9768: accurate ECN, the former nonce sum.
+const AE: u16 = 0x100;
+
+/// Packets by flag.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Flags {
+    pub(super) syn: u64,
+    pub(super) syn_ack: u64,
+    pub(super) ack: u64,
+    pub(super) psh: u64,
+    pub(super) fin: u64,
+    pub(super) rst: u64,
+    pub(super) urg: u64,
+    pub(super) ece: u64,
+    pub(super) cwr: u64,
+    pub(super) ae: u64,
+    /// Packets with a window of zero.
+    pub(super) zero: Pair<u64>,
+}
+
+/// How far one side has closed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Closing {
+    #[default]
+    Open,
+    Fin,
+    FinAcked,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Side {
+    /// Sequence number that comes next, once it is known.
+    next: u32,
+    syn_seen: bool,
+    isn: u32,
+    closing: Closing,
+    /// Sequence number, length and first bytes of pieces behind a gap, in order.
+    waiting: Vec<(u32, u32, [u8; 8])>,
+}
+
+/// The state of one connection.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tcp {
+    pub(super) flags: Flags,
+    sides: Pair<Side>,
+    /// Initial sequence numbers of the originator.
+    isns: Vec<u32>,
+    syn_at: Option<Time>,
+    ack_at: Option<Time>,
+    pub(super) syn_validated: bool,
+    pub(super) syn_ack_validated: bool,
+    has_handshake: bool,
+    stopped: bool,
+    acked_unseen: Pair<bool>,
+    out_of_order: Pair<bool>,
+    /// What Arkime writes for the initial sequence numbers.
+    pub(super) seq: Pair<Option<u32>>,
+}
+
+/// What a segment brought about.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    /// Bytes that came in order.
+    pub(super) bytes: u64,
+    /// The first of them.
+    pub(super) first: Vec<u8>,
+    /// Both sides have closed, or one has reset.
+    pub(super) closed: bool,
+    pub(super) tag: Option<&'static str>,
+}
+
+impl Segment {
+    pub(super) fn read(payload: &[u8]) -> Option<Self> {
+        let mut r = Reader::new(payload);
+        let (src_port, dst_port, seq, ack_seq) = (r.u16()?, r.u16()?, r.u32()?, r.u32()?);
+        let word = r.u16()?;
+        Some(Self { src_port, dst_port, seq, ack_seq, flags: word & 0x1ff, window: r.u16()?, header_len: usize::from(word >> 12) * 4 })
+    }
+
+    const fn is(self, flag: u16) -> bool {
+        self.flags & flag != 0
+    }
+
+    /// A SYN with ACK: who sends it has been called.
+    pub(super) const fn is_answer(self) -> bool {
+        self.is(SYN) && self.is(ACK)
+    }
+
+    /// A SYN without ACK.
+    pub(super) const fn is_call(self) -> bool {
+        self.is(SYN) && !self.is(ACK)
+    }
+}
+
+impl Tcp {
+    /// Whether a handshake of any kind was seen.
+    pub(super) const fn has_syn(&self) -> bool {
+        self.flags.syn > 0 || self.flags.syn_ack > 0
+    }
+
+    /// Whether one of the sides has begun to close: a SYN then opens a new session.
+    pub(super) const fn is_closing(&self) -> bool {
+        self.flags.rst > 0 || self.flags.fin > 0
+    }
+
+    pub(super) fn isn_count(&self) -> u64 {
+        self.isns.len() as u64
+    }
+
+    /// Half of the time from the first SYN to the first bare ACK, in milliseconds.
+    pub(super) fn round_trip(&self) -> Option<i64> {
+        Some(self.ack_at?.since(self.syn_at?).0 / 2000)
+    }
+
+    pub(super) fn segment(&mut self, from: Direction, at: Time, segment: Segment, payload: &[u8], payload_len: usize) -> Outcome {
+        let mut outcome = Outcome::default();
+        self.count(from, segment);
+        let Some(len) = payload_len.checked_sub(segment.header_len) else { return outcome };
+        if segment.is(URG) {
+            self.flags.urg += 1;
+        }
+        self.validate(from, segment);
+        if segment.is(SYN) {
+            self.syn(from, at, segment);
+            return outcome;
+        }
+        if segment.is(RST) {
+            self.flags.rst += 1;
+            if distance(segment.seq, self.sides.of(from).next) <= 0 {
+                outcome.closed = segment.seq == self.sides.of(from).next;
+                return outcome;
+            }
+            self.sides.of_mut(from).closing = Closing::FinAcked;
+        }
+        if segment.is(FIN) {
+            self.flags.fin += 1;
+            self.sides.of_mut(from).closing = Closing::Fin;
+        }
+        if segment.flags & (FIN | RST | PSH | SYN | ACK) == ACK {
+            self.flags.ack += 1;
+            if self.ack_at.is_none() {
+                self.ack_at = Some(at);
+            }
+        }
+        if segment.is(PSH) {
+            self.flags.psh += 1;
+        }
+        if self.stopped {
+            return outcome;
+        }
+        if self.has_handshake && self.flags.syn_ack == 0 && self.sides.of(from).next == 0 {
+            outcome.tag = Some("no-syn-ack");
+            self.sides.of_mut(from).next = segment.seq;
+        }
+        if segment.is(ACK) || segment.is(RST) {
+            let other = self.sides.of_mut(from.flip());
+            if other.closing == Closing::Fin {
+                other.closing = Closing::FinAcked;
+                if self.sides.of(from).closing == Closing::FinAcked {
+                    outcome.closed = true;
+                    return outcome;
+                }
+            }
+        }
+        if segment.is(ACK) {
+            let next = self.sides.of(from.flip()).next;
+            if self.has_handshake && !*self.acked_unseen.of(from) && next != 0 && distance(next, segment.ack_seq) > 1 {
+                *self.acked_unseen.of_mut(from) = true;
+                outcome.tag = Some(if from.is_orig() { "acked-unseen-segment-src" } else { "acked-unseen-segment-dst" });
+            }
+        }
+        if len > 0 && !segment.is(RST) {
+            let data = payload.get(segment.header_len..).unwrap_or_default();
+            self.data(from, segment.seq, u32::try_from(len).unwrap_or(u32::MAX), data, &mut outcome);
+        }
+        outcome
+    }
+
+    fn count(&mut self, from: Direction, segment: Segment) {
+        if segment.window == 0 && !segment.is(RST) {
+            *self.flags.zero.of_mut(from) += 1;
+        }
+        for (flag, count) in [(ECE, &mut self.flags.ece), (CWR, &mut self.flags.cwr), (AE, &mut self.flags.ae)] {
+            if segment.is(flag) {
+                *count += 1;
+            }
+        }
+    }
+
+    /// Whether each side has acknowledged the other's SYN.
+    fn validate(&mut self, from: Direction, segment: Segment) {
+        let other = self.sides.of(from.flip());
+        if !segment.is(ACK) || !other.syn_seen || segment.ack_seq != other.isn.wrapping_add(1) {
+            return;
+        }
+        match from {
+            Direction::Responder if segment.is(SYN) => self.syn_validated = true,
+            Direction::Originator if !segment.is(SYN) && !segment.is(RST) => self.syn_ack_validated = true,
+            _ => {}
+        }
+    }
+
+    fn syn(&mut self, from: Direction, at: Time, segment: Segment) {
+        if segment.is(ACK) {
+            self.flags.syn_ack += 1;
+            if !self.has_handshake {
+                self.sides.of_mut(from.flip()).next = segment.ack_seq;
+            }
+        } else {
+            self.flags.syn += 1;
+            if self.syn_at.is_none() {
+                self.syn_at = Some(at);
+                self.ack_at = None;
+            }
+            if from.is_orig() && self.isns.len() < MAX_ISNS && !self.isns.contains(&segment.seq) {
+                self.isns.push(segment.seq);
+            }
+        }
+        let side = self.sides.of_mut(from);
+        if !side.syn_seen {
+            side.syn_seen = true;
+            side.isn = segment.seq;
+            side.next = segment.seq.wrapping_add(1);
+            // Arkime writes 0 for an answer to a SYN that it has seen.
+            let shown = if segment.is(ACK) && self.has_handshake { 0 } else { segment.seq };
+            *self.seq.of_mut(from) = Some(shown);
+        }
+        self.has_handshake = true;
+    }
+
+    fn data(&mut self, from: Direction, seq: u32, len: u32, data: &[u8], outcome: &mut Outcome) {
+        let next = self.sides.of(from).next;
+        if self.has_handshake && distance(next, seq.wrapping_add(len)) <= 0 {
+            return;
+        }
+        if !self.has_handshake || distance(next, seq) > 0 {
+            let side = self.sides.of_mut(from);
+            if side.waiting.len() > MAX_WAITING {
+                side.waiting.clear();
+                self.stopped = true;
+                outcome.tag = Some("incomplete-tcp");
+                return;
+            }
+            let mut first = [0; 8];
+            for (slot, byte) in first.iter_mut().zip(data) {
+                *slot = *byte;
+            }
+            let place = side.waiting.iter().position(|(other, ..)| distance(seq, *other) > 0).unwrap_or(side.waiting.len());
+            if place < side.waiting.len() && self.has_handshake && !*self.out_of_order.of(from) {
+                *self.out_of_order.of_mut(from) = true;
+                outcome.tag = Some(if from.is_orig() { "out-of-order-src" } else { "out-of-order-dst" });
+            }
+            side.waiting.insert(place, (seq, len, first));
+            return;
+        }
+        let skip = distance(seq, next).unsigned_abs();
+        let fresh = len.saturating_sub(u32::try_from(skip).unwrap_or(u32::MAX));
+        outcome.bytes += u64::from(fresh);
+        let start = usize::try_from(skip).unwrap_or(usize::MAX);
+        outcome.first.extend(data.get(start..).unwrap_or_default().iter().take(8));
+        let side = self.sides.of_mut(from);
+        side.next = next.wrapping_add(fresh);
+        while let Some(&(seq, len, first)) = side.waiting.first() {
+            if distance(side.next, seq) > 0 {
+                break;
+            }
+            side.waiting.remove(0);
+            let end = distance(side.next, seq.wrapping_add(len));
+            if end > 0 {
+                let fresh = u32::try_from(end).unwrap_or(0);
+                outcome.bytes += u64::from(fresh);
+                if fresh == len && outcome.first.len() < 8 {
+                    outcome.first.extend(first.iter().take(usize::try_from(len).unwrap_or(8)));
+                }
+                side.next = side.next.wrapping_add(fresh);
+            }
+        }
+    }
+}
+
+/// From `a` to `b`, past the end of the sequence space.
+fn distance(a: u32, b: u32) -> i64 {
+    i64::from(b.wrapping_sub(a).cast_signed())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn segment(seq: u32, ack_seq: u32, flags: u16) -> Segment {
+        Segment { src_port: 1, dst_port: 2, seq, ack_seq, flags, window: 1, header_len: 20 }
+    }
+
+    #[test]
+    fn handshake_is_counted_validated_and_timed() {
+        let mut tcp = Tcp::default();
+        let at = |ms: i64| Time::from_micros(ms * 1000);
+        tcp.segment(Direction::Originator, at(0), segment(100, 0, SYN), &[0; 20], 20);
+        tcp.segment(Direction::Responder, at(10), segment(500, 101, SYN | ACK), &[0; 20], 20);
+        tcp.segment(Direction::Originator, at(20), segment(101, 501, ACK), &[0; 20], 20);
+        assert!(tcp.syn_validated && tcp.syn_ack_validated);
+        assert_eq!((tcp.flags.syn, tcp.flags.syn_ack, tcp.flags.ack), (1, 1, 1));
+        assert_eq!(tcp.round_trip(), Some(10));
+        assert_eq!((tcp.seq.orig, tcp.seq.resp), (Some(100), Some(0)));
+    }
+
+    #[test]
+    fn bytes_count_once_and_in_order() {
+        let mut tcp = Tcp::default();
+        let at = Time::default();
+        tcp.segment(Direction::Originator, at, segment(100, 0, SYN), &[0; 20], 20);
+        let data = [7u8; 30];
+        let later = tcp.segment(Direction::Originator, at, segment(111, 1, ACK), &data, 30);
+        assert_eq!(later.bytes, 0);
+        let first = tcp.segment(Direction::Originator, at, segment(101, 1, ACK), &data, 30);
+        assert_eq!((first.bytes, first.first.len()), (20, 8));
+        let again = tcp.segment(Direction::Originator, at, segment(101, 1, ACK), &data, 30);
+        assert_eq!(again.bytes, 0);
+    }
+}
