@@ -79,6 +79,8 @@ pub(crate) struct Files {
     carve: Carve,
     carve_bytes: u64,
     hashes: bool,
+    /// Whether records name what was carved.
+    names: bool,
     local: Vec<crate::Network>,
     /// Files not looked at because there were too many.
     pub(crate) refused: u64,
@@ -127,8 +129,9 @@ impl Files {
             chunk_bytes: 0,
             carve: options.carve,
             carve_bytes: options.carve_bytes,
-            // Stock Zeek hashes nothing by itself; Malcolm loads hash-all-files.
-            hashes: options.profile == Profile::Malcolm || options.carve != Carve::None,
+            // Stock Zeek hashes and extracts nothing by itself; Malcolm loads hash-all-files and names what it extracts.
+            hashes: options.profile == Profile::Malcolm,
+            names: options.profile == Profile::Malcolm,
             local: options.local.clone(),
             refused: 0,
         }
@@ -323,7 +326,7 @@ impl Files {
         file.carving = Carving::Yes;
         let record = &mut file.record;
         let name = policy::name(record.source, record.fuid, &record.id, record.at, record.mime);
-        record.extracted = Some(name.clone());
+        record.extracted = self.names.then(|| name.clone());
         self.chunks.push(Chunk::Start(Box::new(Carved {
             fuid: record.fuid,
             name,
