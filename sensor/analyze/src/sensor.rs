@@ -99,7 +99,7 @@ impl Sensor {
         // Keys derived from the seed: the same input gives the same output, and an attacker who does not know the
         // seed cannot choose colliding flows.
         let hasher = RandomState::with_seeds(options.seed, !options.seed, options.seed.rotate_left(17), 0x7465_6e72_6563);
-        let sessions = options.sessions.then(Box::default);
+        let sessions = options.sessions.then(|| Box::new(Sessions::new(options.seed)));
         Self {
             sessions,
             shown: 0,

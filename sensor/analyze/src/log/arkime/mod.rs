@@ -8,6 +8,7 @@
 //! What needs data from elsewhere is not here: countries, autonomous systems, makers of network cards.
 
 mod fields;
+mod identity;
 mod session;
 mod table;
 mod tcp;

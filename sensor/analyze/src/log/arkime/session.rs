@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::identity::Identity;
 use super::tcp::{Segment, Tcp};
 use super::{Fields, SESSIONS};
 use crate::flow::key::Key;
@@ -32,6 +33,7 @@ struct Side {
 /// One session, or one segment of a long one.
 #[derive(Clone, Debug)]
 pub struct Session {
+    seed: u64,
     serial: u64,
     key: Key,
     source: Endpoint,
@@ -50,6 +52,8 @@ pub struct Session {
     icmp: Option<(u8, u8)>,
     is_closed: bool,
     segment: u64,
+    /// Id of the first segment, once there is a second.
+    root: Option<String>,
     /// What the analyzers found.
     pub(super) fields: Fields,
 }
@@ -81,6 +85,7 @@ impl Session {
             _ => "unknown-ip",
         });
         Self {
+            seed: 0,
             serial,
             key,
             source,
@@ -97,8 +102,13 @@ impl Session {
             icmp: None,
             is_closed: false,
             segment: 1,
+            root: None,
             fields,
         }
+    }
+
+    pub(super) const fn seed(&mut self, seed: u64) {
+        self.seed = seed;
     }
 
     pub(super) const fn serial(&self) -> u64 {
@@ -174,6 +184,9 @@ impl Session {
 
     /// The session so far as a document of its own; what comes is counted anew.
     pub(super) fn cut(&mut self) -> Self {
+        if self.root.is_none() {
+            self.root = Some(self.id());
+        }
         let done = self.clone();
         self.segment += 1;
         self.first = self.last;
@@ -232,6 +245,22 @@ impl Session {
         }
     }
 
+    /// The document's `_id`: of 31 characters, the same whenever the same frames are read with the same seed.
+    #[must_use]
+    pub fn id(&self) -> String {
+        self.identity().id()
+    }
+
+    /// The index that the document belongs into, `arkime_sessions3-YYMMDD`.
+    #[must_use]
+    pub fn index(&self) -> String {
+        self.identity().index()
+    }
+
+    const fn identity(&self) -> Identity {
+        Identity { seed: self.seed, serial: self.serial, segment: self.segment, first: self.first, last: self.last }
+    }
+
     /// Writes the document and a line feed. `node` is the sensor's name.
     pub fn write(&self, node: &str, out: &mut Vec<u8>) {
         let (first, last) = (self.first.0.div_euclid(1_000_000), self.last.0.div_euclid(1_000_000));
@@ -252,6 +281,7 @@ impl Session {
             self.write_sides(json);
             json.number("segmentCnt", self.segment);
             json.str("node", node);
+            json.some_str("rootId", self.root.as_deref());
             if !self.places.is_empty() {
                 json.integers("packetPos", self.places.iter().map(|(position, _)| i64::try_from(*position).unwrap_or(i64::MAX)));
                 json.integers("packetLen", self.places.iter().map(|(_, len)| i64::from(*len)));

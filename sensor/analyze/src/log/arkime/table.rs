@@ -37,6 +37,8 @@ const MAX_SESSIONS: usize = 1_000_000;
 /// All sessions of one worker.
 #[derive(Default)]
 pub struct Sessions {
+    /// Makes the ids.
+    seed: u64,
     open: AHashMap<Key, Box<Session>>,
     deadlines: BinaryHeap<Reverse<(Time, u64, Key)>>,
     /// Ended, in the order in which they did, with the time until which records are waited for.
@@ -49,6 +51,11 @@ pub struct Sessions {
 }
 
 impl Sessions {
+    /// None yet. The seed makes the ids of their documents.
+    pub(crate) fn new(seed: u64) -> Self {
+        Self { seed, ..Self::default() }
+    }
+
     /// Counts an IP packet that carries no other one.
     pub(crate) fn packet(&mut self, packet: &Ip<'_>, below: &Below) {
         let segment = if packet.protocol == 6 { Segment::read(packet.payload) } else { None };
@@ -173,7 +180,8 @@ impl Sessions {
                 return None;
             }
             self.begun += 1;
-            let session = Box::new(new(self.begun));
+            let mut session = Box::new(new(self.begun));
+            session.seed(self.seed);
             self.deadlines.push(Reverse((at + idle(session.ip_proto()), self.begun, key)));
             self.open.insert(key, session);
         }
