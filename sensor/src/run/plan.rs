@@ -57,6 +57,7 @@ pub fn plan(settings: &Settings, path: &Path) -> Plan {
             format: format(settings),
             deliver: None,
             scanned: None,
+            places: None,
         },
         files: files::Options {
             folder: settings.files.folder.clone(),

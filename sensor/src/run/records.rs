@@ -23,6 +23,7 @@ use rtrb::Consumer;
 use super::log_files::{self, LogFiles};
 use super::scanning::{self, Scanned, Verdicts};
 use super::worker::Findings;
+use crate::pcap;
 
 /// How long the writer rests when there is nothing to write.
 const REST: Duration = Duration::from_millis(5);
@@ -62,6 +63,8 @@ pub struct Options {
     pub deliver: Option<Box<dyn Deliver>>,
     /// Where verdicts of the scan come from.
     pub scanned: Option<Verdicts>,
+    /// Where it is noted in which captures the packets of sessions are; set when captures are written.
+    pub places: Option<pcap::Sessions>,
 }
 
 /// What the record writer has done, for others to read.
@@ -106,6 +109,7 @@ pub fn start(options: Options, workers: Vec<Consumer<Findings>>) -> io::Result<(
         format: options.format,
         deliver: options.deliver,
         scanned: options.scanned,
+        places: options.places,
         early: VecDeque::new(),
         written: Arc::clone(&written),
         line: Vec::new(),
@@ -129,6 +133,7 @@ struct Writer {
     format: Format,
     deliver: Option<Box<dyn Deliver>>,
     scanned: Option<Verdicts>,
+    places: Option<pcap::Sessions>,
     /// Verdicts of files whose own record has not come yet.
     early: VecDeque<(Instant, Scanned)>,
     written: Arc<Written>,
@@ -219,7 +224,10 @@ impl Writer {
             Some(Err(error)) => self.failed(&error, 1),
             None => {}
         }
-        if record.session().is_some() {
+        if let Some(session) = record.session() {
+            if let Some(places) = &self.places {
+                places.save(session);
+            }
             // Sessions have a way of their own to the collector.
             return;
         }
