@@ -12,8 +12,10 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed test may panic"))]
 
 mod backoff;
+mod dial;
 mod event;
 pub mod forwarder;
+pub mod opensearch;
 mod session;
 mod shipper;
 mod state;
