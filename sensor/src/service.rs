@@ -157,12 +157,13 @@ fn describe(status: &control::Status) -> String {
             pcap.file, pcap.bytes, pcap.files, pcap.total_bytes
         );
     }
-    if let Some(spool) = &status.spool {
-        let _ = writeln!(out, "spool      {} records wait, {} acknowledged, {} lost", spool.records, spool.acknowledged, spool.lost);
-    }
-    if let Some(collector) = &status.collector {
-        let error = if collector.last_error.is_empty() { String::new() } else { format!(": {}", collector.last_error) };
-        let _ = writeln!(out, "collector  {} {}{error}", collector.address, collector.state);
+    for destination in &status.destinations {
+        let (name, spool) = (&destination.name, &destination.spool);
+        let _ = writeln!(out, "{name:<10} {} wait, {} acknowledged, {} lost", spool.records, spool.acknowledged, spool.lost);
+        for collector in &destination.collectors {
+            let error = if collector.last_error.is_empty() { String::new() } else { format!(": {}", collector.last_error) };
+            let _ = writeln!(out, "           {} {}{error}", collector.address, collector.state);
+        }
     }
     out
 }

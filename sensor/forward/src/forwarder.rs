@@ -1,25 +1,24 @@
-//! Keeps a connection to one of the collectors, come what may, and empties the spool over it.
+//! Keeps connections to the collectors, come what may, and empties the spool over them.
+//!
+//! A lane is one connection at a time: to each host one when records are spread over all of them, otherwise a single one to
+//! the first host that answers.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls_pki_types::ServerName;
 use settings::{Forward, Host};
 use spool::Reader;
-use tokio::net::{TcpStream, lookup_host};
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
 use tracing::{info, warn};
 
 use crate::backoff::Backoff;
+use crate::dealer::Dealer;
+use crate::dial::dial;
 use crate::session::{Ended, Session};
 use crate::state::{Phase, State};
-use crate::tls;
-
-/// Windows on their way at most. Two keep the collector busy while the acknowledgement of the first travels.
-pub const PIPELINE: usize = 2;
+use crate::tls::{self, Trust};
 
 /// Times of the connection. Tests shorten them.
 #[derive(Debug, Clone, Copy)]
@@ -47,10 +46,9 @@ impl Default for Timing {
 
 /// Empties a spool towards the collectors of the settings.
 pub struct Forwarder {
-    settings: Forward,
-    reader: Reader,
-    wake: Arc<Notify>,
-    state: watch::Sender<State>,
+    settings: Arc<Forward>,
+    dealer: Arc<Dealer>,
+    state: watch::Sender<Vec<State>>,
     pub(crate) timing: Timing,
 }
 
@@ -58,43 +56,71 @@ impl Forwarder {
     /// A forwarder that sends what `reader` gives. Nothing is dialled before [`Forwarder::run`].
     #[must_use]
     pub fn new(settings: Forward, reader: Reader) -> Self {
-        let address = settings.hosts.first().map(ToString::to_string).unwrap_or_default();
-        Self { settings, reader, wake: Arc::default(), state: watch::Sender::new(State::begin(address)), timing: Timing::default() }
+        let lanes = lanes(&settings);
+        let states = lanes.iter().map(|hosts| State::begin(hosts.first().map(ToString::to_string).unwrap_or_default()));
+        Self {
+            dealer: Arc::new(Dealer::new(reader, settings.window, lanes.len())),
+            state: watch::Sender::new(states.collect()),
+            settings: Arc::new(settings),
+            timing: Timing::default(),
+        }
     }
 
     /// A call that tells the forwarder of new records: for [`spool::Writer::on_append`].
     pub fn waker(&self) -> impl Fn() + Send + Sync + 'static {
-        let wake = Arc::clone(&self.wake);
-        move || wake.notify_one()
+        let dealer = Arc::clone(&self.dealer);
+        move || dealer.tell()
     }
 
-    /// Follows the state of the connection.
+    /// Follows the state of the connections: of one for each host if records are spread, of one alone otherwise.
     #[must_use]
-    pub fn state(&self) -> watch::Receiver<State> {
+    pub fn state(&self) -> watch::Receiver<Vec<State>> {
         self.state.subscribe()
     }
 
     /// Sends until `stop` is ready, then for five seconds more if there is something left and someone takes it. What is not
     /// acknowledged by then stays in the spool. Never fails: trouble is shown by the state, logged, and tried again.
-    pub async fn run(mut self, stop: impl Future<Output = ()>) {
-        let (tell, mut stopping) = watch::channel(false);
-        let drain = self.timing.drain;
-        let work = self.work(&mut stopping);
-        tokio::pin!(work);
-        tokio::select! {
-            () = &mut work => return,
-            () = stop => {}
+    pub async fn run(self, stop: impl Future<Output = ()>) {
+        let (tell, stopping) = watch::channel(false);
+        let mut running = JoinSet::new();
+        for (number, hosts) in lanes(&self.settings).into_iter().enumerate() {
+            let lane = Lane {
+                number,
+                settings: Arc::clone(&self.settings),
+                dealer: Arc::clone(&self.dealer),
+                state: self.state.clone(),
+                timing: self.timing,
+            };
+            running.spawn(lane.work(hosts, stopping.clone()));
         }
+        stop.await;
         tell.send_replace(true);
-        let _ = timeout(drain, work).await;
+        self.dealer.tell();
+        let _ = timeout(self.timing.drain, running.join_all()).await;
+        self.dealer.save();
     }
+}
 
-    async fn work(&mut self, stopping: &mut watch::Receiver<bool>) {
+/// The hosts that each lane tries, in order.
+fn lanes(settings: &Forward) -> Vec<Vec<Host>> {
+    if settings.balance { settings.hosts.iter().map(|host| vec![host.clone()]).collect() } else { vec![settings.hosts.clone()] }
+}
+
+/// One connection at a time, to one of its hosts.
+struct Lane {
+    number: usize,
+    settings: Arc<Forward>,
+    dealer: Arc<Dealer>,
+    state: watch::Sender<Vec<State>>,
+    timing: Timing,
+}
+
+impl Lane {
+    async fn work(self, hosts: Vec<Host>, mut stopping: watch::Receiver<bool>) {
         let mut backoff = Backoff::new(self.timing.backoff.0, self.timing.backoff.1);
-        let hosts = self.settings.hosts.clone();
         loop {
             for host in &hosts {
-                let progressed = match self.visit(host, stopping).await {
+                let progressed = match self.visit(host, &mut stopping).await {
                     Ok(()) => return,
                     Err(progressed) => progressed,
                 };
@@ -106,7 +132,7 @@ impl Forwarder {
                 }
             }
             let wait = backoff.next();
-            self.state.send_modify(|state| {
+            self.tell(|state| {
                 let address = state.address.clone();
                 state.enter(Phase::Waiting, &address);
             });
@@ -119,39 +145,30 @@ impl Forwarder {
 
     /// One connection to one host, from dialling to its end. `Ok` when the daemon stops and all is sent; otherwise whether
     /// the collector took anything.
-    async fn visit(&mut self, host: &Host, stopping: &mut watch::Receiver<bool>) -> Result<(), bool> {
+    async fn visit(&self, host: &Host, stopping: &mut watch::Receiver<bool>) -> Result<(), bool> {
         let address = host.to_string();
-        self.state.send_modify(|state| state.enter(Phase::Connecting, &address));
-        let stream = match self.connect(host).await {
+        self.tell(|state| state.enter(Phase::Connecting, &address));
+        let trust = Trust::from(&*self.settings);
+        let stream = match dial(host, self.settings.tls, trust, self.timing.connect).await {
             Ok(stream) => stream,
             Err(reason) => {
                 self.fail(&address, reason);
                 return Err(false);
             }
         };
-        self.state.send_modify(|state| state.enter(Phase::Connected, &address));
+        self.tell(|state| state.enter(Phase::Connected, &address));
         info!(%address, "connected to the collector");
-        self.reader.rewind();
         let mut progressed = false;
-        let state = self.state.clone();
         let mut on_progress = || {
             if !progressed {
                 progressed = true;
-                state.send_modify(|state| state.last_error.clear());
+                self.tell(|state| state.last_error.clear());
             }
         };
-        let mut session = Session {
-            settings: &self.settings,
-            reader: &mut self.reader,
-            wake: &self.wake,
-            stopping,
-            patience: self.timing.patience,
-            on_progress: &mut on_progress,
-        };
-        let ended = match stream {
-            Stream::Plain(stream) => session.run(stream).await,
-            Stream::Tls(stream) => session.run(stream).await,
-        };
+        let compression = self.settings.compression;
+        let mut session = Session::new(&self.dealer, compression, stopping, self.timing.patience, &mut on_progress);
+        let ended = session.run(stream).await;
+        drop(session);
         match ended {
             Ok(()) => return Ok(()),
             // Logstash closes what has been idle for a minute. That is no error, and no reason to stay away longer each time.
@@ -159,57 +176,27 @@ impl Forwarder {
                 info!(%address, "the collector closed the idle connection");
                 progressed = true;
             }
-            Err(Ended::Io(error)) => self.fail(&address, tls::explain(&error, &self.settings, &address)),
+            Err(Ended::Io(error)) => self.fail(&address, tls::explain(&error, trust, &address)),
             Err(other) => self.fail(&address, other.to_string()),
         }
         Err(progressed)
     }
 
-    async fn connect(&self, host: &Host) -> Result<Stream, String> {
-        let address = host.to_string();
-        let config = if self.settings.tls { Some(tls::client_config(&self.settings)?) } else { None };
-        let found = timeout(self.timing.connect, lookup_host((host.name(), host.port())))
-            .await
-            .map_err(|_| format!("the name {} is not resolved: check forward.hosts and the name servers", host.name()))?
-            .map_err(|error| format!("the name {} is not resolved ({error}): check forward.hosts and the name servers", host.name()))?;
-        let mut failure = format!("the name {} has no address: check forward.hosts", host.name());
-        for candidate in found {
-            let dialled = timeout(self.timing.connect, TcpStream::connect(candidate)).await;
-            let tcp = match dialled.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
-                Ok(tcp) => tcp,
-                Err(error) => {
-                    failure = tls::explain(&error, &self.settings, &address);
-                    continue;
-                }
-            };
-            // A sensor that cannot set it still works.
-            let _ = tcp.set_nodelay(true);
-            let Some(config) = config else { return Ok(Stream::Plain(tcp)) };
-            let name = ServerName::try_from(host.name().to_owned())
-                .map_err(|_| format!("{} is not a name that TLS can use: check forward.hosts", host.name()))?;
-            let shaken = timeout(self.timing.connect, TlsConnector::from(Arc::new(config)).connect(name, tcp)).await;
-            return shaken
-                .map_err(|_| format!("{address} does not shake hands: is another service on that port? check forward.hosts"))?
-                .map(|stream| Stream::Tls(Box::new(stream)))
-                .map_err(|error: io::Error| tls::explain(&error, &self.settings, &address));
-        }
-        Err(failure)
-    }
-
     fn fail(&self, address: &str, reason: String) {
-        self.state.send_if_modified(|state| {
-            let new = state.last_error != reason;
-            if new {
+        self.tell(|state| {
+            if state.last_error != reason {
                 // Said once: a collector that is away for a day fails thousands of times.
                 warn!(address, %reason, "no delivery to the collector");
                 state.last_error = reason;
             }
-            new
         });
     }
-}
 
-enum Stream {
-    Plain(TcpStream),
-    Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
+    fn tell(&self, change: impl FnOnce(&mut State)) {
+        self.state.send_modify(|states| {
+            if let Some(state) = states.get_mut(self.number) {
+                change(state);
+            }
+        });
+    }
 }

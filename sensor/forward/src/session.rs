@@ -5,17 +5,11 @@ use std::io;
 use std::time::Duration;
 
 use lumberjack::{Acks, AcksError, Progress, encode_window};
-use settings::Forward;
-use spool::{Batch, Reader};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::sync::{Notify, watch};
-use tokio::time::timeout;
-use tracing::warn;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::forwarder::PIPELINE;
-
-/// Bytes of events in one window: what a collector must hold before it can acknowledge.
-const WINDOW_BYTES: usize = 4 << 20;
+use crate::dealer::{Dealer, PIPELINE, Window};
 
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
@@ -38,97 +32,105 @@ pub(crate) enum Ended {
 
 /// Everything a connection works with.
 pub(crate) struct Session<'a> {
-    pub(crate) settings: &'a Forward,
-    pub(crate) reader: &'a mut Reader,
-    pub(crate) wake: &'a Notify,
-    pub(crate) stopping: &'a mut watch::Receiver<bool>,
+    dealer: &'a Dealer,
+    compression: u32,
+    stopping: &'a mut watch::Receiver<bool>,
     /// Longest time without a byte from the collector while a window is under way.
-    pub(crate) patience: Duration,
+    patience: Duration,
     /// Told of every acknowledgement that moved on.
-    pub(crate) on_progress: &'a mut (dyn FnMut() + Send),
+    on_progress: &'a mut (dyn FnMut() + Send),
+    acks: Acks,
+    /// Sent and not yet acknowledged, oldest first.
+    windows: VecDeque<Window>,
 }
 
-impl Session<'_> {
-    /// Sends until the connection ends, or until the daemon is stopping and the spool is empty (`Ok`).
+impl<'a> Session<'a> {
+    pub(crate) fn new(
+        dealer: &'a Dealer,
+        compression: u32,
+        stopping: &'a mut watch::Receiver<bool>,
+        patience: Duration,
+        on_progress: &'a mut (dyn FnMut() + Send),
+    ) -> Self {
+        Self { dealer, compression, stopping, patience, on_progress, acks: Acks::default(), windows: VecDeque::new() }
+    }
+
+    /// Sends until the connection ends, or until the daemon is stopping and everything is delivered (`Ok`).
     pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin>(&mut self, stream: S) -> Result<(), Ended> {
         let (mut from, mut to) = tokio::io::split(stream);
-        let mut acks = Acks::default();
-        let mut windows: VecDeque<Batch> = VecDeque::new();
         let mut bytes = [0; 1024];
         let mut out = Vec::new();
+        let mut heard = Instant::now();
         loop {
-            while windows.len() < PIPELINE {
-                let batch = self.reader.read(self.settings.window, WINDOW_BYTES)?;
-                if batch.is_empty() {
-                    break;
+            let news = self.dealer.news();
+            while self.windows.len() < PIPELINE
+                && let Some(window) = self.dealer.deal()?
+            {
+                if self.windows.is_empty() {
+                    self.acks.expect(window.len());
+                    heard = Instant::now();
                 }
                 out.clear();
-                encode_window(batch.iter(), self.settings.compression, &mut out)?;
+                let encoded = encode_window(window.iter(), self.compression, &mut out);
+                // In hand before it is sent, so that it is put back whatever happens.
+                self.windows.push_back(window);
+                encoded?;
                 let written = async {
                     to.write_all(&out).await?;
                     to.flush().await
                 };
                 timeout(self.patience, written).await.map_err(|_| Ended::Silent(self.patience))??;
-                if windows.is_empty() {
-                    acks.expect(count(&batch));
-                }
-                windows.push_back(batch);
             }
-            if windows.is_empty() {
-                if *self.stopping.borrow() {
+            if self.windows.is_empty() {
+                if *self.stopping.borrow() && self.dealer.is_done() {
                     let _ = to.shutdown().await;
                     return Ok(());
                 }
-                self.save();
+                self.dealer.save();
+            }
+            let waited = async {
                 tokio::select! {
-                    () = self.wake.notified() => continue,
-                    _ = self.stopping.changed() => continue,
-                    read = from.read(&mut bytes) => match read? {
-                        0 => return Err(Ended::ClosedIdle),
-                        read => acks.feed(bytes.get(..read).unwrap_or_default()),
-                    },
+                    biased;
+                    read = from.read(&mut bytes) => read.map(Some),
+                    // What waits already goes first: a full pipeline asks for no more.
+                    () = news, if self.windows.len() < PIPELINE => Ok(None),
+                    _ = self.stopping.changed(), if self.windows.is_empty() => Ok(None),
                 }
+            };
+            let read = if self.windows.is_empty() {
+                waited.await?
             } else {
-                let read = timeout(self.patience, from.read(&mut bytes)).await.map_err(|_| Ended::Silent(self.patience))??;
-                if read == 0 {
-                    return Err(Ended::ClosedEarly(acks.outstanding()));
-                }
-                acks.feed(bytes.get(..read).unwrap_or_default());
+                timeout_at(heard + self.patience, waited).await.map_err(|_| Ended::Silent(self.patience))??
+            };
+            match read {
+                None => continue,
+                Some(0) if self.windows.is_empty() => return Err(Ended::ClosedIdle),
+                Some(0) => return Err(Ended::ClosedEarly(self.acks.outstanding())),
+                Some(read) => self.acks.feed(bytes.get(..read).unwrap_or_default()),
             }
-            while let Some(progress) = acks.next()? {
-                self.take(progress, &mut acks, &mut windows);
+            heard = Instant::now();
+            while let Some(progress) = self.acks.next()? {
+                self.take(progress);
             }
         }
     }
 
-    fn take(&mut self, progress: Progress, acks: &mut Acks, windows: &mut VecDeque<Batch>) {
-        let Some(batch) = windows.front() else { return };
-        let taken = batch.len().saturating_sub(acks.outstanding() as usize);
-        match progress {
-            Progress::Alive => return,
-            Progress::Taken(_) | Progress::Done(_) => {
-                if let Some(sequence) = batch.sequence(taken)
-                    && let Err(error) = self.reader.acknowledge(sequence)
-                {
-                    warn!(%error, "the spool's cursor could not be written: a restart now would send some records twice");
-                }
-                (self.on_progress)();
-            }
-        }
+    fn take(&mut self, progress: Progress) {
+        let (Progress::Taken(count) | Progress::Done(count)) = progress else { return };
+        let Some(window) = self.windows.front_mut() else { return };
+        self.dealer.taken(window, count);
+        (self.on_progress)();
         if matches!(progress, Progress::Done(_)) {
-            windows.pop_front();
-            acks.expect(windows.front().map_or(0, count));
-        }
-    }
-
-    fn save(&mut self) {
-        if let Err(error) = self.reader.save() {
-            warn!(%error, "the spool's cursor could not be written: a restart now would send some records twice");
+            self.windows.pop_front();
+            self.acks.expect(self.windows.front().map_or(0, Window::len));
         }
     }
 }
 
-fn count(batch: &Batch) -> u32 {
-    // At most 2048: the settings bound it.
-    u32::try_from(batch.len()).unwrap_or(u32::MAX)
+impl Drop for Session<'_> {
+    fn drop(&mut self) {
+        if !self.windows.is_empty() {
+            self.dealer.put_back(self.windows.drain(..));
+        }
+    }
 }

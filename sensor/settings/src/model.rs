@@ -153,6 +153,8 @@ section! {
         pub enabled: bool = false;
         /// Collectors, `host:port`. The first that answers gets the records; the next takes over when it fails.
         pub hosts: Vec<Host> = Vec::new();
+        /// Whether records are spread over all collectors at once; the others take the share of one that fails.
+        pub balance: bool = false;
         /// Whether the connection is encrypted (TLS 1.2 or 1.3).
         pub tls: bool = true;
         /// Certificate of the CA that signed the collector's certificate, PEM.

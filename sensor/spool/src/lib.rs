@@ -29,6 +29,7 @@
 
 mod block;
 mod cursor;
+mod disk;
 mod reader;
 mod segment;
 mod shared;

@@ -1,10 +1,10 @@
 //! The reading side: batches from the first record that is not acknowledged, and again after a rewind.
 
-use std::fs::File;
 use std::time::{Duration, Instant};
 
 use tracing::{error, warn};
 
+use crate::disk::{Mode, Opened};
 use crate::segment::{self, Found};
 use crate::shared::{Segment, Shared, Stats};
 use crate::{Error, block, cursor};
@@ -68,7 +68,7 @@ pub struct Reader {
 /// The segment being read.
 struct Open {
     first: u64,
-    file: File,
+    file: Box<dyn Opened>,
     offset: u64,
     /// Records of the block being read, and where in it.
     records: Vec<u8>,
@@ -140,7 +140,7 @@ impl Reader {
     pub fn save(&mut self) -> Result<(), Error> {
         if self.unsaved {
             self.saved = Instant::now();
-            cursor::save(&self.shared.folder, &self.name, self.acknowledged())?;
+            cursor::save(self.shared.disk.as_ref(), &self.shared.folder, &self.name, self.acknowledged())?;
             self.unsaved = false;
         }
         Ok(())
@@ -164,7 +164,7 @@ impl Reader {
             let open = match &mut self.open {
                 Some(open) if open.first == segment.first => open,
                 place => {
-                    let file = File::open(&path).map_err(Error::disk("open", &path))?;
+                    let file = self.shared.disk.open(&path, Mode::Read).map_err(Error::disk("open", &path))?;
                     place.insert(Open {
                         first: segment.first,
                         file,
@@ -183,7 +183,7 @@ impl Reader {
                 self.open = None;
                 continue;
             }
-            match segment::read(&open.file, open.offset, segment.bytes).map_err(Error::disk("read", &path))? {
+            match segment::read(open.file.as_ref(), open.offset, segment.bytes).map_err(Error::disk("read", &path))? {
                 Found::Block { header, count, payload, next } => {
                     open.offset = next;
                     open.next = header.sequence + u64::from(count);
@@ -200,7 +200,8 @@ impl Reader {
                 Found::Corrupt => {
                     let offset = open.offset;
                     warn!(path = %path.display(), offset, "corrupt block in the spool, skipped");
-                    let resumed = segment::resume(&open.file, offset, segment.bytes, open.next).map_err(Error::disk("read", &path))?;
+                    let resumed =
+                        segment::resume(open.file.as_ref(), offset, segment.bytes, open.next).map_err(Error::disk("read", &path))?;
                     open.offset = resumed.unwrap_or(segment.bytes);
                     if resumed.is_none() {
                         skip(&self.shared, &mut self.position, segment.next);

@@ -11,7 +11,7 @@ use analyze::Time;
 use forward::{Envelope, Forwarder, Shipper, State};
 use settings::{
     Settings,
-    control::{SpoolState, Status},
+    control::{Destination, SpoolState, Status},
 };
 use spool::{Stats, Writer};
 use tokio::sync::watch;
@@ -79,15 +79,17 @@ impl Deliver for Delivery {
 /// What the control socket tells of the spool and the collector.
 struct Seen {
     stats: Arc<Mutex<Stats>>,
-    state: watch::Receiver<State>,
+    state: watch::Receiver<Vec<State>>,
 }
 
 impl Probe for Seen {
     fn status(&self, status: &mut Status) {
         let stats = *self.stats.lock().unwrap_or_else(PoisonError::into_inner);
-        status.drops.spool = stats.lost();
-        status.spool =
-            Some(SpoolState { records: stats.waiting, bytes: stats.bytes, acknowledged: stats.acknowledged, lost: stats.lost() });
-        status.collector = Some((&*self.state.borrow()).into());
+        status.drops.spool += stats.lost();
+        status.destinations.push(Destination {
+            name: "logs".to_owned(),
+            spool: SpoolState { records: stats.waiting, bytes: stats.bytes, acknowledged: stats.acknowledged, lost: stats.lost() },
+            collectors: self.state.borrow().iter().map(Into::into).collect(),
+        });
     }
 }

@@ -36,8 +36,20 @@ struct Body {
     logs: Vec<(String, String)>,
     verdicts: Vec<Verdict>,
     pcap: Vec<(&'static str, String)>,
-    delivery: Option<Vec<(&'static str, String)>>,
-    collector_class: &'static str,
+    destinations: Vec<Destination>,
+}
+
+struct Destination {
+    name: String,
+    collectors: Vec<Collector>,
+    queue: Vec<(&'static str, String)>,
+}
+
+struct Collector {
+    address: String,
+    state: String,
+    class: &'static str,
+    last_error: String,
 }
 
 struct Tile {
@@ -144,12 +156,7 @@ fn body(status: &Status, seen: &Seen) -> Body {
             .map(|v| Verdict { time: format::time(v.time), file: v.file.clone(), rules: v.rules.join(", ") })
             .collect(),
         pcap: pcap(status),
-        delivery: delivery(status),
-        collector_class: match status.collector.as_ref().map(|c| c.state.as_str()) {
-            Some("connected") => "good",
-            Some(_) => "bad",
-            None => "",
-        },
+        destinations: status.destinations.iter().map(destination).collect(),
     }
 }
 
@@ -193,20 +200,23 @@ fn pcap(status: &Status) -> Vec<(&'static str, String)> {
     ]
 }
 
-fn delivery(status: &Status) -> Option<Vec<(&'static str, String)>> {
-    let collector = status.collector.as_ref()?;
-    let spool = status.spool.unwrap_or_default();
-    let mut rows = vec![("collector", collector.address.clone()), ("state", collector.state.clone())];
-    if !collector.last_error.is_empty() {
-        rows.push(("last error", collector.last_error.clone()));
+fn destination(of: &settings::control::Destination) -> Destination {
+    let collectors = of.collectors.iter().map(|collector| Collector {
+        address: collector.address.clone(),
+        state: collector.state.clone(),
+        class: if collector.state == "connected" { "good" } else { "bad" },
+        last_error: collector.last_error.clone(),
+    });
+    Destination {
+        name: of.name.clone(),
+        collectors: collectors.collect(),
+        queue: vec![
+            ("records waiting", format::count(of.spool.records)),
+            ("spool on disk", format::bytes(of.spool.bytes)),
+            ("acknowledged", format::count(of.spool.acknowledged)),
+            ("lost", format::count(of.spool.lost)),
+        ],
     }
-    rows.extend([
-        ("records waiting", format::count(spool.records)),
-        ("spool on disk", format::bytes(spool.bytes)),
-        ("acknowledged", format::count(spool.acknowledged)),
-        ("lost", format::count(spool.lost)),
-    ]);
-    Some(rows)
 }
 
 /// The bit rates of the last minutes as points of a polyline.
@@ -230,7 +240,7 @@ fn chart(seen: &Seen) -> Option<Chart> {
 #[cfg(test)]
 mod tests {
     use axum::http::StatusCode;
-    use settings::control::{CollectorState, Interface, Status};
+    use settings::control::{CollectorState, Destination, Interface, Status};
 
     use crate::pages::testing::{daemon, get};
 
@@ -240,7 +250,15 @@ mod tests {
             packets_analysed: 12345,
             interfaces: vec![Interface { name: "eth9".into(), received: 10, captured: 9, ring_full: 1, ..Interface::default() }],
             logs: [("conn".to_owned(), 42)].into(),
-            collector: Some(CollectorState { state: "waiting".into(), last_error: "connection refused".into(), ..Default::default() }),
+            destinations: vec![Destination {
+                name: "logs".into(),
+                collectors: vec![CollectorState {
+                    state: "waiting".into(),
+                    last_error: "connection refused".into(),
+                    ..CollectorState::default()
+                }],
+                ..Destination::default()
+            }],
             ..Status::default()
         }
     }

@@ -61,6 +61,8 @@ pub(crate) fn denied(url: &Url, status: StatusCode, what: &str) -> Trouble {
 /// Everything a lane works with.
 pub(crate) struct Lane {
     pub(crate) settings: Arc<OpenSearch>,
+    /// Place of the host in the settings.
+    pub(crate) place: usize,
     pub(crate) host: Url,
     pub(crate) work: Work,
     pub(crate) board: Board,
@@ -79,7 +81,6 @@ enum Next {
 
 impl Lane {
     pub(crate) async fn run(mut self) {
-        let address = self.host.to_string();
         let mut backoff = Backoff::new(self.timing.backoff.0, self.timing.backoff.1);
         let mut client = None;
         loop {
@@ -90,10 +91,10 @@ impl Lane {
                 Err(trouble) => {
                     client = None;
                     if trouble.idle {
-                        debug!(address, "the idle connection was closed");
+                        debug!(host = %self.host, "the idle connection was closed");
                         continue;
                     }
-                    self.board.failed(&address, &trouble.reason);
+                    self.board.failed(self.place, &trouble.reason);
                     let wait = backoff.next().max(trouble.retry_after.unwrap_or_default().min(self.timing.retry_after));
                     if *self.stopping.borrow() {
                         return;
@@ -141,11 +142,11 @@ impl Lane {
     }
 
     async fn connect(&self) -> Result<Client, Trouble> {
-        self.board.connecting(&self.host.to_string());
+        self.board.connecting(self.place);
         let mut client =
             Client::connect(&self.settings, &self.host, self.timing.connect, self.timing.patience).await.map_err(Trouble::new)?;
         gate::pass(&mut client, &self.host).await?;
-        self.board.connected(&self.host.to_string());
+        self.board.connected(self.place);
         Ok(client)
     }
 
@@ -216,7 +217,7 @@ impl Lane {
             self.work.settle(job, done(&pending, records.len()));
             if told.taken > 0 {
                 backoff.reset();
-                self.board.taken(&self.host.to_string(), told.taken);
+                self.board.taken(self.place, told.taken);
             }
             if let Some((_, status, reason)) = told.later.first() {
                 self.board.retried(told.later.len() as u64);

@@ -96,15 +96,14 @@ impl Delivery {
     /// dialled before [`Delivery::run`].
     #[must_use]
     pub fn new(settings: OpenSearch, order: Order, reader: Reader, refused: PathBuf) -> Self {
-        let first = settings.hosts.first().map(ToString::to_string).unwrap_or_default();
         Self {
-            settings: Arc::new(settings),
             order,
             work: Work::new(reader, if order == Order::Kept { 1 } else { usize::MAX }),
-            board: Board::new(first),
+            board: Board::new(settings.hosts.iter().map(ToString::to_string)),
             refused: Arc::new(Mutex::new(Refused::new(refused))),
             latest: None,
             timing: Timing::default(),
+            settings: Arc::new(settings),
         }
     }
 
@@ -133,10 +132,11 @@ impl Delivery {
         let (tell, stopping) = watch::channel(false);
         let mut lanes = JoinSet::new();
         let per_host = if self.order == Order::Kept { 1 } else { LANES_PER_HOST };
-        for host in &self.settings.hosts {
+        for (place, host) in self.settings.hosts.iter().enumerate() {
             for number in 0..per_host {
                 let lane = Lane {
                     settings: Arc::clone(&self.settings),
+                    place,
                     host: host.clone(),
                     work: self.work.clone(),
                     board: self.board.clone(),

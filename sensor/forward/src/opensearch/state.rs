@@ -1,26 +1,17 @@
-//! What the status page shows of the delivery: of several hosts, whether one takes documents, and what is wrong with the
-//! others.
+//! What the status page shows of the delivery: how it is with each host, and what became of the documents.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
 
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use crate::Phase;
+use crate::{Phase, State as Host};
 
 /// What the delivery does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct State {
-    /// The best of what it does with any of the hosts.
-    pub phase: Phase,
-    /// The host that this is about.
-    pub address: String,
-    /// What is wrong with a host, in plain words; empty when nothing is.
-    pub last_error: String,
-    /// Since when the phase holds.
-    pub since: SystemTime,
+    /// How it is with each host, in the order of the settings.
+    pub hosts: Vec<Host>,
     /// Documents that OpenSearch has taken since the start.
     pub taken: u64,
     /// Documents that it refused for good; they are in `refused.ndjson`.
@@ -29,112 +20,78 @@ pub struct State {
     pub retried: u64,
 }
 
-impl From<&State> for settings::control::CollectorState {
-    fn from(state: &State) -> Self {
-        Self {
-            state: state.phase.word().to_owned(),
-            address: state.address.clone(),
-            last_error: state.last_error.clone(),
-            since: state.since.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64()),
-        }
-    }
-}
-
 /// Where the lanes tell how they are.
 #[derive(Clone)]
-pub(crate) struct Board {
-    hosts: Arc<Mutex<BTreeMap<String, Shown>>>,
-    state: Arc<watch::Sender<State>>,
-}
-
-struct Shown {
-    phase: Phase,
-    error: String,
-}
+pub(crate) struct Board(Arc<watch::Sender<State>>);
 
 impl Board {
-    pub(crate) fn new(address: String) -> Self {
-        let state = State {
-            phase: Phase::Connecting,
-            address,
-            last_error: String::new(),
-            since: SystemTime::now(),
-            taken: 0,
-            refused: 0,
-            retried: 0,
-        };
-        Self { hosts: Arc::default(), state: Arc::new(watch::Sender::new(state)) }
+    pub(crate) fn new(hosts: impl Iterator<Item = String>) -> Self {
+        let hosts = hosts.map(Host::begin).collect();
+        Self(Arc::new(watch::Sender::new(State { hosts, taken: 0, refused: 0, retried: 0 })))
     }
 
     pub(crate) fn state(&self) -> watch::Receiver<State> {
-        self.state.subscribe()
+        self.0.subscribe()
     }
 
-    /// A lane is about to dial.
-    pub(crate) fn connecting(&self, address: &str) {
-        self.change(address, |shown| {
-            if shown.phase == Phase::Waiting {
-                shown.phase = Phase::Connecting;
+    /// A lane is about to dial. Another one may be connected: then that is what counts.
+    pub(crate) fn connecting(&self, host: usize) {
+        self.host(host, |host| {
+            if host.phase == Phase::Waiting {
+                enter(host, Phase::Connecting);
             }
         });
     }
 
     /// A lane is connected and let through the gate.
-    pub(crate) fn connected(&self, address: &str) {
-        self.change(address, |shown| {
-            if shown.phase != Phase::Connected {
-                info!(address, "connected to OpenSearch");
-                shown.phase = Phase::Connected;
+    pub(crate) fn connected(&self, host: usize) {
+        self.host(host, |host| {
+            if host.phase != Phase::Connected {
+                info!(address = host.address, "connected to OpenSearch");
+                enter(host, Phase::Connected);
             }
         });
     }
 
     /// A lane waits, because of `reason`. It is logged when it is a new one: a host that is away for a day fails thousands
     /// of times.
-    pub(crate) fn failed(&self, address: &str, reason: &str) {
-        self.change(address, |shown| {
-            shown.phase = Phase::Waiting;
-            if shown.error != reason {
-                warn!(address, %reason, "no delivery to OpenSearch");
-                reason.clone_into(&mut shown.error);
+    pub(crate) fn failed(&self, host: usize, reason: &str) {
+        self.host(host, |host| {
+            enter(host, Phase::Waiting);
+            if host.last_error != reason {
+                warn!(address = host.address, %reason, "no delivery to OpenSearch");
+                reason.clone_into(&mut host.last_error);
             }
         });
     }
 
     /// Documents were taken: whatever was wrong is over.
-    pub(crate) fn taken(&self, address: &str, documents: u64) {
-        self.change(address, |shown| {
-            shown.phase = Phase::Connected;
-            shown.error.clear();
+    pub(crate) fn taken(&self, host: usize, documents: u64) {
+        self.0.send_modify(|state| state.taken += documents);
+        self.host(host, |host| {
+            enter(host, Phase::Connected);
+            host.last_error.clear();
         });
-        self.state.send_modify(|state| state.taken += documents);
     }
 
     pub(crate) fn refused(&self, documents: u64) {
-        self.state.send_modify(|state| state.refused += documents);
+        self.0.send_modify(|state| state.refused += documents);
     }
 
     pub(crate) fn retried(&self, documents: u64) {
-        self.state.send_modify(|state| state.retried += documents);
+        self.0.send_modify(|state| state.retried += documents);
     }
 
-    fn change(&self, address: &str, change: impl FnOnce(&mut Shown)) {
-        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        change(hosts.entry(address.to_owned()).or_insert_with(|| Shown { phase: Phase::Connecting, error: String::new() }));
-        let rank = |phase: Phase| match phase {
-            Phase::Connected => 0,
-            Phase::Connecting => 1,
-            Phase::Waiting => 2,
-        };
-        let Some((best, shown)) = hosts.iter().min_by_key(|(_, shown)| rank(shown.phase)) else { return };
-        let error = hosts.values().map(|shown| &shown.error).find(|error| !error.is_empty()).cloned().unwrap_or_default();
-        self.state.send_if_modified(|state| {
-            let before = (state.phase, state.last_error.clone());
-            if (state.phase, &state.address) != (shown.phase, best) {
-                (state.phase, state.address, state.since) = (shown.phase, best.clone(), SystemTime::now());
+    fn host(&self, host: usize, change: impl FnOnce(&mut Host)) {
+        self.0.send_modify(|state| {
+            if let Some(host) = state.hosts.get_mut(host) {
+                change(host);
             }
-            state.last_error = error;
-            before != (state.phase, state.last_error.clone())
         });
     }
+}
+
+fn enter(host: &mut Host, phase: Phase) {
+    let address = host.address.clone();
+    host.enter(phase, &address);
 }

@@ -135,7 +135,7 @@ impl Sensor {
     }
 
     async fn fails_with(&mut self, words: &str) {
-        self.until(words, |state| state.last_error.contains(words)).await;
+        self.until(words, |state| state.hosts.iter().any(|host| host.last_error.contains(words))).await;
     }
 
     async fn drained(&self) {
@@ -202,7 +202,7 @@ async fn a_busy_host_is_left_alone_for_as_long_as_it_asks() {
     // It asks for a second; the test's timing obeys 200 ms at most.
     assert!(begun.elapsed() >= quick().retry_after, "{:?}", begun.elapsed());
     assert_eq!((peer.lines(INDEX).len(), peer.faults.struck()), (10, 2));
-    sensor.until("well again", |state| state.last_error.is_empty()).await;
+    sensor.until("well again", |state| state.hosts[0].last_error.is_empty()).await;
 }
 
 #[tokio::test]
@@ -279,7 +279,7 @@ async fn trouble_is_told_in_the_operators_words() {
     let mut sensor = Sensor::start(wrong);
     sensor.put(0..1);
     sensor.fails_with("does not know this user or password (401): check opensearch.user and opensearch.password_file").await;
-    assert!(!sensor.state.borrow().last_error.contains("hunter2"));
+    assert!(!sensor.state.borrow().hosts[0].last_error.contains("hunter2"));
     drop(sensor.stop.take());
 
     let right = OpenSearch { user: "malcolm".to_owned(), password: String::from("right").into(), ..peer.settings() };
@@ -355,7 +355,7 @@ async fn hosts_share_the_work_and_stand_in_for_each_other() {
     let both: BTreeSet<u64> = first.numbers().union(&second.numbers()).copied().collect();
     assert_eq!(both, all(sent));
     assert_eq!(had, first.numbers());
-    assert!(sensor.state.borrow().phase == crate::Phase::Connected);
+    assert!(sensor.state.borrow().hosts.iter().any(|host| host.phase == crate::Phase::Connected));
 }
 
 #[tokio::test]
@@ -388,7 +388,7 @@ async fn of_a_state_only_the_newest_is_sent() {
     let mut peer = Peer::start(folder.path()).await;
     let (newest, latest) = watch::channel(Vec::new());
     let mut sensor = Sensor::start_with(peer.settings(), Order::Kept, quick(), |delivery| delivery.with_latest(latest));
-    sensor.until("connected", |state| state.phase == crate::Phase::Connected).await;
+    sensor.until("connected", |state| state.hosts[0].phase == crate::Phase::Connected).await;
     for version in 1..=3 {
         let mut record = Vec::new();
         let document = json!({"cpu": version}).to_string();

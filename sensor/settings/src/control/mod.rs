@@ -106,10 +106,28 @@ pub struct Status {
     pub verdicts: Vec<Verdict>,
     /// The PCAP writer.
     pub pcap: PcapState,
-    /// Records waiting for the collector; absent when forwarding is off.
-    pub spool: Option<SpoolState>,
-    /// The connection to the collector; absent when forwarding is off.
-    pub collector: Option<CollectorState>,
+    /// What is forwarded, and where to; empty when forwarding is off.
+    pub destinations: Vec<Destination>,
+}
+
+/// One kind of records with the queue that they wait in and the collectors that take them.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Destination {
+    /// What is sent there: `logs` (Lumberjack) or `sessions` (OpenSearch).
+    pub name: String,
+    /// The queue.
+    pub spool: SpoolState,
+    /// The collectors, one entry each host that is in use or was tried last.
+    pub collectors: Vec<CollectorState>,
+}
+
+impl Destination {
+    /// Whether a collector takes records now.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.collectors.iter().any(|collector| collector.state == "connected")
+    }
 }
 
 /// Counters of one interface: `received = captured + filtered + shunted + too_big + ring_full`.
@@ -260,7 +278,7 @@ pub struct PcapState {
     pub deleted: u64,
 }
 
-/// The spool.
+/// A queue of records on disk.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SpoolState {
@@ -376,7 +394,11 @@ mod tests {
 
     #[test]
     fn a_status_survives_the_wire_and_unknown_fields_are_ignored() {
-        let status = Status { node: "n".into(), spool: Some(SpoolState { records: 3, ..Default::default() }), ..Default::default() };
+        let status = Status {
+            node: "n".into(),
+            destinations: vec![Destination { name: "logs".into(), ..Default::default() }],
+            ..Default::default()
+        };
         let line = encode(&Response::Status(Box::new(status.clone()))).unwrap();
         assert_eq!(decode::<Response>(&line).unwrap(), Response::Status(Box::new(status)));
         let newer = br#"{"response":"status","node":"n","from_the_future":[1]}"#;
