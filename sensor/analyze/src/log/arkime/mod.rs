@@ -9,11 +9,13 @@
 
 mod fields;
 mod identity;
+mod places;
 mod session;
 mod table;
 mod tcp;
 
 pub use fields::Fields;
+pub use places::Place;
 pub use session::Session;
 pub use table::Sessions;
 
