@@ -18,10 +18,18 @@ pub enum Operation {
     Index,
     /// Put it there if its version is higher than that of the one there.
     IndexVersion(u64),
-    /// Change the fields that it names (`{"doc":{…}}`).
+    /// Change the fields that it names: `{"doc":{…}}`, with `"doc_as_upsert":true` also where there is none yet.
     Update,
     /// Remove it.
     Delete,
+}
+
+/// A document as one record: what [`super::Delivery::with_latest`] takes.
+#[must_use]
+pub fn record(operation: Operation, index: &str, id: &str, document: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    write(operation, index, id, document, &mut out);
+    out
 }
 
 /// Appends the action line and, unless it is a deletion, the document's line. `document` is one line of JSON, with or

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper::StatusCode;
 use serde::Deserialize;
@@ -196,7 +196,9 @@ impl Lane {
             let count = most.of(&records, &targets, &pending);
             let sent: Vec<usize> = pending.drain(..count).collect();
             let body: Vec<u8> = sent.iter().filter_map(|at| records.get(*at)).copied().flatten().copied().collect();
+            let begun = Instant::now();
             let reply = client.bulk(body).await?;
+            self.board.answered(begun.elapsed());
             let answer = match self.judge(&reply)? {
                 Verdict::Items(answer) => answer,
                 Verdict::Whole(reason) => {

@@ -1,6 +1,7 @@
 //! What the status page shows of the delivery: how it is with each host, and what became of the documents.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tracing::{info, warn};
@@ -18,6 +19,8 @@ pub struct State {
     pub refused: u64,
     /// Times that a document was sent again, because OpenSearch was not able to take it.
     pub retried: u64,
+    /// Milliseconds that the last request took to be answered.
+    pub answered_in: u64,
 }
 
 /// Where the lanes tell how they are.
@@ -27,7 +30,7 @@ pub(crate) struct Board(Arc<watch::Sender<State>>);
 impl Board {
     pub(crate) fn new(hosts: impl Iterator<Item = String>) -> Self {
         let hosts = hosts.map(Host::begin).collect();
-        Self(Arc::new(watch::Sender::new(State { hosts, taken: 0, refused: 0, retried: 0 })))
+        Self(Arc::new(watch::Sender::new(State { hosts, taken: 0, refused: 0, retried: 0, answered_in: 0 })))
     }
 
     pub(crate) fn state(&self) -> watch::Receiver<State> {
@@ -72,6 +75,11 @@ impl Board {
             enter(host, Phase::Connected);
             host.last_error.clear();
         });
+    }
+
+    /// A request was answered.
+    pub(crate) fn answered(&self, after: Duration) {
+        self.0.send_modify(|state| state.answered_in = u64::try_from(after.as_millis()).unwrap_or(u64::MAX));
     }
 
     pub(crate) fn refused(&self, documents: u64) {
