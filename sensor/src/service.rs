@@ -53,6 +53,14 @@ fn doubts(settings: &Settings) -> Vec<String> {
             format!("forward: there is no {file}: records wait in the spool; put it there, then restart the sensor")
         }));
     }
+    if settings.opensearch.enabled {
+        let of = &settings.opensearch;
+        let missing = [&of.ca, &of.certificate, &of.key, &of.password_file].into_iter().flatten().filter(|file| !file.exists());
+        doubts.extend(missing.map(|file| {
+            let file = file.display();
+            format!("opensearch: there is no {file}: sessions wait in the spool; put it there, then restart the sensor")
+        }));
+    }
     doubts
 }
 

@@ -15,7 +15,7 @@ use crate::flow::key::Key;
 use crate::flow::record::ConnRecord;
 use crate::flow::timers::{FlowRef, TimerKind, Timers};
 use crate::flow::{Flow, Kind};
-use crate::log::{Record, Sessions};
+use crate::log::{Active, Record, Sessions};
 use crate::output::Sink;
 use crate::packet::Below;
 use crate::packet::defrag::Defrag;
@@ -232,6 +232,11 @@ impl Sensor {
     /// Flows in the table.
     pub const fn active_flows(&self) -> usize {
         self.active
+    }
+
+    /// Arkime's sessions: those that are open, and how many were begun. None unless they are asked for.
+    pub fn sessions(&self) -> (Active, u64) {
+        self.sessions.as_ref().map_or_else(Default::default, |sessions| (sessions.active(), sessions.begun()))
     }
 
     fn ip(&mut self, bytes: &[u8], below: &Below, carriers: &Carriers) {

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::Sections;
+use crate::url::Url;
 use crate::values::Verify;
 
 /// A rule that is broken: the key, and what the operator should know about it.
@@ -49,6 +50,8 @@ pub(crate) fn check(s: &Sections) -> Vec<Broken> {
     range(&mut rule, "scan.queue", s.scan.queue as u64, 1, 65_536);
     range(&mut rule, "forward.compression", u64::from(s.forward.compression), 0, 9);
     range(&mut rule, "forward.window", s.forward.window as u64, 1, 2048);
+    range(&mut rule, "opensearch.compression", u64::from(s.opensearch.compression), 0, 9);
+    range(&mut rule, "opensearch.bulk_bytes", s.opensearch.bulk_bytes as u64, 10_000, 48_000_000);
     range(&mut rule, "spool.budget_megabytes", s.spool.budget_megabytes, 16, 16_777_216);
 
     let f = &s.forward;
@@ -63,6 +66,29 @@ pub(crate) fn check(s: &Sections) -> Vec<Broken> {
     });
     rule("forward.key", f.certificate.is_none() || f.key.is_some(), &|| "forward.certificate is set and its private key is not".to_owned());
     rule("forward.certificate", f.key.is_none() || f.certificate.is_some(), &|| "forward.key is set and its certificate is not".to_owned());
+
+    let o = &s.opensearch;
+    rule("opensearch.hosts", !o.enabled || !o.hosts.is_empty(), &|| {
+        "delivery of sessions is on and no collector is named: set opensearch.hosts, or opensearch.enabled = false".to_owned()
+    });
+    let encrypted = o.hosts.iter().any(Url::is_encrypted);
+    rule("opensearch.ca", !o.enabled || !encrypted || o.verify == Verify::None || o.ca.is_some(), &|| {
+        format!("opensearch.verify = \"{}\" needs the certificate of the collector's CA: set opensearch.ca to its file", o.verify)
+    });
+    rule("opensearch.key", o.certificate.is_none() || o.key.is_some(), &|| {
+        "opensearch.certificate is set and its private key is not".to_owned()
+    });
+    rule("opensearch.certificate", o.key.is_none() || o.certificate.is_some(), &|| {
+        "opensearch.key is set and its certificate is not".to_owned()
+    });
+    // RFC 7617 §2: what follows the first colon is the password.
+    rule("opensearch.user", !o.user.contains(':'), &|| format!("{:?} is not a user name: it has a colon", o.user));
+    rule("opensearch.password_file", o.password.is_empty() || o.password_file.is_none(), &|| {
+        "opensearch.password is set too: one of them is enough".to_owned()
+    });
+    rule("collector.opensearch_user", !s.collector.opensearch_user.contains(':'), &|| {
+        format!("{:?} is not a user name: it has a colon", s.collector.opensearch_user)
+    });
 
     for (key, folder) in [
         ("pcap.folder", &s.pcap.folder),

@@ -25,6 +25,15 @@ pub static OVERRIDES: &[Override] = &[
     Override { variable: "EXTRA_TAGS", key: "node.tags", apply: |s, text| list(text, &mut s.node.tags) },
     Override { variable: "EXTRACTED_FILE_MAX_BYTES", key: "files.max_bytes", apply: |s, text| number(text, &mut s.files.max_bytes) },
     Override { variable: "ZEEK_EXTRACTOR_MODE", key: "files.carving", apply: |s, text| parsed(text, &mut s.files.carving) },
+    Override { variable: "OPENSEARCH_URL", key: "opensearch.hosts", apply: |s, text| parsed_list(text, &mut s.opensearch.hosts) },
+    Override {
+        variable: "OPENSEARCH_CREDS_CONFIG_FILE",
+        key: "opensearch.password_file",
+        apply: |s, text| {
+            s.opensearch.password_file = Some(text.into());
+            Ok(())
+        },
+    },
     Override { variable: "FILESCAN_PRESERVATION", key: "files.preservation", apply: |s, text| parsed(text, &mut s.files.preservation) },
 ];
 
@@ -42,6 +51,11 @@ fn word(text: &str, place: &mut String) -> Result<(), String> {
 
 fn list(text: &str, place: &mut Vec<String>) -> Result<(), String> {
     *place = text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect();
+    Ok(())
+}
+
+fn parsed_list<T: std::str::FromStr<Err = String>>(text: &str, place: &mut Vec<T>) -> Result<(), String> {
+    *place = text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::parse).collect::<Result<_, _>>()?;
     Ok(())
 }
 

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
+use crate::secret::Secret;
 use crate::section::section;
+use crate::url::Url;
 use crate::values::{
     CaptureMode, CarvingMode, ClientCertificates, Compression, Host, Network, Preservation, Profile, TlsVersion, Verify, ZeekFormat,
 };
@@ -176,6 +178,39 @@ section! {
 }
 
 section! {
+    /// Delivery of Arkime's sessions, and of what Arkime wants to know about its sensors, to OpenSearch (Malcolm's port
+    /// 9200, `tenrec collector`). Needs a collector that Arkime has set up: a sensor makes no templates.
+    pub struct OpenSearch as "opensearch" {
+        /// Whether sessions are delivered. Off, none are spooled either.
+        pub enabled: bool = false;
+        /// Collectors: `https://host:9200`, also with a path (`https://malcolm/mapi/opensearch`); `host:port` means https,
+        /// no port 9200. All that answer share the work; one that fails is left out until it answers again.
+        /// (Environment: OPENSEARCH_URL, separated by commas)
+        pub hosts: Vec<Url> = Vec::new();
+        /// Certificate of the CA that signed the collector's certificate, PEM.
+        pub ca: Option<PathBuf> = None, shown as "\"/etc/tenrec/certs/ca.crt\"";
+        /// This sensor's own certificate, PEM, where the collector wants one.
+        pub certificate: Option<PathBuf> = None, shown as "\"/etc/tenrec/certs/client.crt\"";
+        /// Private key of that certificate, PEM.
+        pub key: Option<PathBuf> = None, shown as "\"/etc/tenrec/certs/client.key\"";
+        /// How the collector's certificate is checked: `full` (signed by the CA and naming the host), `chain` (signed by
+        /// the CA; Malcolm's server certificate has no name to check) or `none` (whoever answers gets the sessions).
+        pub verify: Verify = Verify::Chain;
+        /// User for HTTP Basic; empty for none.
+        pub user: String = String::new();
+        /// Password of that user. It is never shown; better kept in a file of its own.
+        pub password: Secret = Secret::default();
+        /// File with the password alone, or Malcolm's `.opensearch.primary.curlrc` (`user: "name:password"`).
+        /// (Environment: OPENSEARCH_CREDS_CONFIG_FILE)
+        pub password_file: Option<PathBuf> = None, shown as "\"/etc/tenrec/opensearch.curlrc\"";
+        /// Level of gzip compression on the wire, 0 (none) to 9.
+        pub compression: u32 = 3;
+        /// Bytes of documents in one request, 10000 to 48000000: Malcolm's proxy refuses 50 MB.
+        pub bulk_bytes: usize = 4_000_000;
+    }
+}
+
+section! {
     /// Records that wait for the collector, on disk.
     pub struct Spool as "spool" {
         /// Folder of the spool.
@@ -212,5 +247,11 @@ section! {
         pub certificates: PathBuf = PathBuf::from("/var/lib/tenrec/collector/certs");
         /// Client certificates: `none`, `optional` (checked when sent, as Malcolm does) or `required`.
         pub client_certificates: ClientCertificates = ClientCertificates::Optional;
+        /// Address and port of its OpenSearch side, which takes Arkime's sessions; unset, there is none.
+        pub opensearch_listen: Option<std::net::SocketAddr> = None, shown as "\"0.0.0.0:9200\"";
+        /// User that the OpenSearch side asks for; empty, it asks for none.
+        pub opensearch_user: String = String::new();
+        /// Password of that user. It is never shown.
+        pub opensearch_password: Secret = Secret::default();
     }
 }

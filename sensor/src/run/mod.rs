@@ -9,6 +9,7 @@
 //! frame that was captured analysed and written; SIGHUP asks for what can be reloaded. A part that does not work is told
 //! and left out; only without any interface, without a place for logs, or without the sandbox nothing goes on.
 
+pub mod arkime;
 pub mod control;
 pub mod delivery;
 pub mod file_budget;

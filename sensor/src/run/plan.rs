@@ -133,7 +133,7 @@ fn analysis(settings: &Settings) -> analyze::Options {
             CarvingMode::Interesting => analyze::Carve::Interesting,
             CarvingMode::NotCommonText => analyze::Carve::NotCommonText,
         },
-        sessions: settings.logs.enabled,
+        sessions: settings.logs.enabled || settings.opensearch.enabled,
         ..analyze::Options::default()
     }
 }
@@ -185,15 +185,29 @@ fn log_options(settings: &Settings) -> log_files::Options {
 
 fn policy(settings: &Settings, path: &Path) -> Policy {
     let forward = &settings.forward;
-    let certificates = [&forward.ca, &forward.certificate, &forward.key];
+    let opensearch = &settings.opensearch;
+    let certificates = [
+        &forward.ca,
+        &forward.certificate,
+        &forward.key,
+        &opensearch.ca,
+        &opensearch.certificate,
+        &opensearch.key,
+        &opensearch.password_file,
+    ];
     let mut read: Vec<PathBuf> = certificates.into_iter().flatten().cloned().collect();
     read.push(path.to_owned());
     let mut write = Vec::new();
     write.extend(settings.control.socket.parent().map(Path::to_owned));
     let mut ports: Vec<u16> = Vec::new();
     if forward.enabled {
-        write.push(settings.spool.folder.clone());
         ports.extend(forward.hosts.iter().map(|host| host.port()));
+    }
+    if opensearch.enabled {
+        ports.extend(opensearch.hosts.iter().map(|host| host.host().port()));
+    }
+    if forward.enabled || opensearch.enabled {
+        write.push(settings.spool.folder.clone());
         // Names are asked for over TCP where an answer is long.
         ports.push(53);
     }
@@ -213,12 +227,24 @@ fn reloader(settings: &Settings, path: &Path) -> Arc<dyn Fn() -> Response + Send
 /// Keys, `section.key`, of which the values differ.
 fn changed(before: &Settings, now: &Settings) -> Vec<String> {
     let table = |settings: &Settings| serde_json::to_value(&**settings).unwrap_or_default();
-    let (before, now) = (table(before), table(now));
     let mut keys = Vec::new();
+    // A password looks like any other as JSON.
+    for (key, same) in [
+        ("opensearch.password", before.opensearch.password == now.opensearch.password),
+        ("collector.opensearch_password", before.collector.opensearch_password == now.collector.opensearch_password),
+    ] {
+        if !same {
+            keys.push(key.to_owned());
+        }
+    }
+    let (before, now) = (table(before), table(now));
     for (section, values) in now.as_object().into_iter().flatten() {
         for (key, value) in values.as_object().into_iter().flatten() {
             if before.get(section).and_then(|values| values.get(key)) != Some(value) {
-                keys.push(format!("{section}.{key}"));
+                let key = format!("{section}.{key}");
+                if !keys.contains(&key) {
+                    keys.push(key);
+                }
             }
         }
     }

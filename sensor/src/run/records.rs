@@ -16,7 +16,7 @@ use std::{
 
 use analyze::{
     Alert, Time,
-    log::{Eve, Format, Profile, Record, Row},
+    log::{Eve, Format, Profile, Record, Row, Session},
 };
 use rtrb::Consumer;
 
@@ -38,11 +38,17 @@ const REMEMBERED: usize = 1000;
 
 /// Where else lines go.
 pub trait Deliver: Send {
+    /// Whether lines of logs are wanted at all.
+    fn wants_lines(&self) -> bool;
+
     /// One line of a Zeek log, without its line break: of which log, when it happened, the line.
     fn line(&mut self, log: &'static str, at: Time, line: &[u8]);
 
     /// One alert as an EVE object, without its line break.
     fn alert(&mut self, at: Time, line: &[u8]);
+
+    /// One session of Arkime's, or a segment of one.
+    fn session(&mut self, session: &Session);
 
     /// The result of a scan, as the event that Malcolm takes.
     fn scanned(&mut self, at: Time, event: &serde_json::Map<String, serde_json::Value>);
@@ -228,7 +234,10 @@ impl Writer {
             if let Some(places) = &self.places {
                 places.save(session);
             }
-            // Sessions have a way of their own to the collector.
+            *self.lines.entry(record.log().path).or_default() += 1;
+            if let Some(deliver) = &mut self.deliver {
+                deliver.session(session);
+            }
             return;
         }
         let log = record.log().path;
@@ -241,10 +250,7 @@ impl Writer {
             "files" => Some(&self.written.files),
             _ => None,
         };
-        if remembered.is_none() && self.deliver.is_none() {
-            return;
-        }
-        if let Some(deliver) = &mut self.deliver {
+        if let Some(deliver) = self.deliver.as_mut().filter(|deliver| deliver.wants_lines()) {
             self.line.clear();
             Row::write(record, self.format, self.profile, &mut self.line);
             deliver.line(log, record.at(), self.line.trim_ascii_end());

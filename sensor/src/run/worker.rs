@@ -67,6 +67,12 @@ pub struct Counted {
     pub chunks_dropped: AtomicU64,
     /// Thousandths of the last second or so that it was not resting.
     pub busy_permille: AtomicU64,
+    /// Fragments of IP packets given up.
+    pub fragments_dropped: AtomicU64,
+    /// Arkime's sessions begun.
+    pub sessions: AtomicU64,
+    /// Those that are open: TCP, UDP, ICMP, SCTP, ESP, others.
+    pub active_sessions: [AtomicU64; 6],
     /// Times that the analysis failed on a frame, lost its flows and began anew: each one is a bug.
     pub failures: AtomicU64,
 }
@@ -271,6 +277,11 @@ impl Worker {
         set(&counted.malformed, counters.malformed);
         set(&counted.missed_bytes, counters.missed_bytes);
         set(&counted.records, counters.records);
+        set(&counted.fragments_dropped, counters.fragments_dropped);
+        let (active, sessions) = self.engine.sensor.sessions();
+        set(&counted.sessions, sessions);
+        let active = [active.tcp, active.udp, active.icmp, active.sctp, active.esp, active.other];
+        counted.active_sessions.iter().zip(active).for_each(|(counter, value)| set(counter, value));
     }
 }
 

@@ -114,12 +114,14 @@ pub struct Status {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Destination {
-    /// What is sent there: `logs` (Lumberjack) or `sessions` (OpenSearch).
+    /// What is sent there: `logs` (Lumberjack), `sessions` or `sensor` (OpenSearch).
     pub name: String,
     /// The queue.
     pub spool: SpoolState,
     /// The collectors, one entry each host that is in use or was tried last.
     pub collectors: Vec<CollectorState>,
+    /// Documents that OpenSearch refused for good since the start; they are kept on disk.
+    pub refused: u64,
 }
 
 impl Destination {

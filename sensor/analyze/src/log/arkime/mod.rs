@@ -17,7 +17,7 @@ mod tcp;
 pub use fields::Fields;
 pub use places::Place;
 pub use session::Session;
-pub use table::Sessions;
+pub use table::{Active, Sessions};
 
 use super::Log;
 

@@ -34,6 +34,36 @@ const LINGER: Interval = Interval::from_secs(65);
 /// Sessions open or waiting at once; beyond it no new one is begun.
 const MAX_SESSIONS: usize = 1_000_000;
 
+/// Sessions that are open, by protocol as Arkime counts them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Active {
+    /// TCP.
+    pub tcp: u64,
+    /// UDP.
+    pub udp: u64,
+    /// ICMP and ICMPv6.
+    pub icmp: u64,
+    /// SCTP.
+    pub sctp: u64,
+    /// ESP.
+    pub esp: u64,
+    /// All others.
+    pub other: u64,
+}
+
+impl Active {
+    const fn of(&mut self, ip_proto: u8) -> &mut u64 {
+        match ip_proto {
+            6 => &mut self.tcp,
+            17 => &mut self.udp,
+            1 | 58 => &mut self.icmp,
+            132 => &mut self.sctp,
+            50 => &mut self.esp,
+            _ => &mut self.other,
+        }
+    }
+}
+
 /// All sessions of one worker.
 #[derive(Default)]
 pub struct Sessions {
@@ -46,6 +76,8 @@ pub struct Sessions {
     ended_by_key: AHashMap<Key, u64>,
     begun: u64,
     ends: u64,
+    /// Open ones, by protocol.
+    active: Active,
     /// Sessions that were not begun for want of room.
     pub refused: u64,
 }
@@ -54,6 +86,16 @@ impl Sessions {
     /// None yet. The seed makes the ids of their documents.
     pub(crate) fn new(seed: u64) -> Self {
         Self { seed, ..Self::default() }
+    }
+
+    /// Sessions that are open.
+    pub(crate) const fn active(&self) -> Active {
+        self.active
+    }
+
+    /// Sessions begun so far.
+    pub(crate) const fn begun(&self) -> u64 {
+        self.begun
     }
 
     /// Counts an IP packet that carries no other one.
@@ -183,6 +225,7 @@ impl Sessions {
             let mut session = Box::new(new(self.begun));
             session.seed(self.seed);
             self.deadlines.push(Reverse((at + idle(session.ip_proto()), self.begun, key)));
+            *self.active.of(session.ip_proto()) += 1;
             self.open.insert(key, session);
         }
         self.open.get_mut(&key).map(Box::as_mut)
@@ -201,6 +244,7 @@ impl Sessions {
 
     fn end(&mut self, key: &Key) {
         let Some(session) = self.open.remove(key) else { return };
+        *self.active.of(session.ip_proto()) -= 1;
         self.ends += 1;
         self.ended_by_key.insert(*key, self.ends);
         self.ended.insert(self.ends, (session.last() + LINGER, session));

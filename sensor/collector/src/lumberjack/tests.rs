@@ -6,7 +6,10 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use settings::ClientCertificates;
+
 use super::*;
+use crate::{Tls, certificates};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -25,7 +28,7 @@ async fn plain() -> (tempfile::TempDir, SocketAddr, oneshot::Sender<()>, JoinHan
 
 fn window(events: &[&str], level: u32) -> Vec<u8> {
     let mut out = Vec::new();
-    lumberjack::encode_window(events.iter().map(|event| event.as_bytes()), level, &mut out).unwrap();
+    ::lumberjack::encode_window(events.iter().map(|event| event.as_bytes()), level, &mut out).unwrap();
     out
 }
 
@@ -39,7 +42,7 @@ async fn a_window_is_on_disk_by_stream_when_it_is_acknowledged() {
         stream.write_all(&window(&[conn, dns, conn], 3)).await.unwrap();
         let mut ack = [0; 6];
         timeout(DEADLINE, stream.read_exact(&mut ack)).await.unwrap().unwrap();
-        assert_eq!(ack, lumberjack::encode_ack(3));
+        assert_eq!(ack, ::lumberjack::encode_ack(3));
     }
     assert_eq!(std::fs::read_to_string(folder.path().join("in/conn.ndjson")).unwrap(), format!("{conn}\n").repeat(4));
     assert_eq!(std::fs::read_to_string(folder.path().join("in/dns.ndjson")).unwrap(), format!("{dns}\n").repeat(2));
