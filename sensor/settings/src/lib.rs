@@ -29,7 +29,7 @@ use toml::de::{DeTable, DeValue};
 
 pub use environment::{OVERRIDES, Override};
 pub use error::{Error, Place, Problem};
-pub use model::{Analysis, Capture, Collector, Control, Disk, Files, Forward, Logs, Node, OpenSearch, Pcap, Scan, Spool, Web};
+pub use model::{Analysis, Capture, Collector, Control, Disk, Files, Forward, Logs, Node, OpenSearch, Pcap, Scan, Spool, Viewer, Web};
 pub use secret::Secret;
 pub use section::{Key, Section};
 pub use url::Url;
@@ -55,6 +55,7 @@ pub static SECTIONS: &[Section] = &[
     Spool::SECTION,
     Control::SECTION,
     Web::SECTION,
+    Viewer::SECTION,
     Collector::SECTION,
 ];
 
@@ -76,6 +77,7 @@ pub struct Sections {
     pub spool: Spool,
     pub control: Control,
     pub web: Web,
+    pub viewer: Viewer,
     pub collector: Collector,
 }
 

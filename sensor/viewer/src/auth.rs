@@ -59,7 +59,9 @@ pub enum Denied {
     #[error("a token that is none")]
     Malformed,
     /// It was made with another secret, or changed on its way.
-    #[error("a token made with another secret: the sensor's and the central viewer's must be the same (viewer.secret, ARKIME_PASSWORD_SECRET)")]
+    #[error(
+        "a token made with another secret: the sensor's and the central viewer's must be the same (viewer.secret, ARKIME_PASSWORD_SECRET)"
+    )]
     Forged,
     /// It is for something else.
     #[error("a token for another path or method")]
