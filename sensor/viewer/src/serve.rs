@@ -66,7 +66,8 @@ pub(crate) async fn answer(State((shared, peer)): State<(Arc<Shared>, Peer)>, re
     let (request, _) = request.into_parts();
     let mut response = match admit(&shared, peer, &request).await {
         Ok(()) => match obey(&shared, peer, &request.method, &request.uri).await {
-            Ok(response) | Err(response) => response,
+            Ok(response) => response,
+            Err(refusal) => refusal.into_response(),
         },
         Err(denied) => {
             tracing::warn!(?peer, path = request.uri.path(), %denied, "packets refused");
@@ -103,16 +104,16 @@ async fn admit(shared: &Arc<Shared>, peer: Peer, request: &Parts) -> Result<(), 
     Ok(())
 }
 
-/// Both are answers; the second is a refusal.
-async fn obey(shared: &Arc<Shared>, peer: Peer, method: &Method, uri: &Uri) -> Result<Response, Response> {
+/// What is asked for, or why not.
+async fn obey(shared: &Arc<Shared>, peer: Peer, method: &Method, uri: &Uri) -> Result<Response, Refusal> {
     if !matches!(*method, Method::GET | Method::POST) {
-        return Err(plain(StatusCode::METHOD_NOT_ALLOWED, "ask with GET or POST"));
+        return Err(refusal(StatusCode::METHOD_NOT_ALLOWED, "ask with GET or POST"));
     }
     let parameters = parameters(uri.query().unwrap_or_default());
     let parameter = |name: &str| parameters.get(name).cloned();
     match (Route::of(uri.path()), peer) {
         (Route::Session { node, .. }, _) if node != shared.node => {
-            Err(plain(StatusCode::NOT_FOUND, &format!("this sensor is {}, not {node}", shared.node)))
+            Err(refusal(StatusCode::NOT_FOUND, &format!("this sensor is {}, not {node}", shared.node)))
         }
         (Route::Session { what: What::Hunt, .. }, _) => Ok(hunt()),
         (Route::Session { id, what, .. }, _) => session(shared, &id, what, parameter).await,
@@ -122,7 +123,7 @@ async fn obey(shared: &Arc<Shared>, peer: Peer, method: &Method, uri: &Uri) -> R
             let format = if parameter("format").as_deref() == Some("pcapng") { Format::Pcapng } else { Format::Pcap };
             capture(store.search(question), Output::new(format), "packets", format, permit(shared)?)
         }
-        (Route::Search | Route::Unknown, _) => Err(plain(StatusCode::NOT_FOUND, "there is nothing under this path")),
+        (Route::Search | Route::Unknown, _) => Err(refusal(StatusCode::NOT_FOUND, "there is nothing under this path")),
     }
 }
 
@@ -131,7 +132,7 @@ async fn session(
     id: &str,
     what: What,
     parameter: impl Fn(&str) -> Option<String> + Send,
-) -> Result<Response, Response> {
+) -> Result<Response, Refusal> {
     let permit = permit(shared)?;
     let id = session_id(id);
     let wanted = id.clone();
@@ -142,11 +143,11 @@ async fn session(
     });
     let unknown = "no index on this sensor knows the session: its captures were deleted, or it was not captured here";
     let Some(search) = found.await? else {
-        return Err(match what {
+        return match what {
             // The page of the session shows what comes.
-            What::Packets => html(&fragment::error(unknown)),
-            _ => plain(StatusCode::NOT_FOUND, unknown),
-        });
+            What::Packets => Ok(html(&fragment::error(unknown))),
+            _ => Err(refusal(StatusCode::NOT_FOUND, unknown)),
+        };
     };
     let format = match what {
         What::Pcapng => Format::Pcapng,
@@ -185,8 +186,8 @@ fn hunt() -> Response {
     axum::Json(json!({ "matched": false, "error": error })).into_response()
 }
 
-fn question([filter, from, to]: [Option<String>; 3]) -> Result<Question, Response> {
-    let wrong = |message: String| plain(StatusCode::BAD_REQUEST, &message);
+fn question([filter, from, to]: [Option<String>; 3]) -> Result<Question, Refusal> {
+    let wrong = |message: String| refusal(StatusCode::BAD_REQUEST, &message);
     let filter = Filter::compile(&filter.unwrap_or_default()).map_err(|error| wrong(error.to_string()))?;
     let now = Time(i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX));
     let time = |text: Option<String>| {
@@ -205,24 +206,24 @@ fn question([filter, from, to]: [Option<String>; 3]) -> Result<Question, Respons
 /// Does what may wait for the disk, with a fresh look at the folder.
 async fn blocking<T: Send + 'static>(
     shared: &Arc<Shared>,
-    act: impl FnOnce(Store) -> Result<T, Response> + Send + 'static,
-) -> Result<T, Response> {
+    act: impl FnOnce(Store) -> Result<T, Refusal> + Send + 'static,
+) -> Result<T, Refusal> {
     let folder = shared.folder.clone();
     let done = tokio::task::spawn_blocking(move || Store::open(&folder).map_err(|error| unreadable(&error)).and_then(act));
-    done.await.unwrap_or_else(|_| Err(StatusCode::INTERNAL_SERVER_ERROR.into_response()))
+    done.await.unwrap_or_else(|_| Err(broken()))
 }
 
-fn unreadable(error: &std::io::Error) -> Response {
+fn unreadable(error: &std::io::Error) -> Refusal {
     tracing::error!(%error, "captures cannot be read: the viewer's user must be in the group of pcap.folder");
-    plain(StatusCode::INTERNAL_SERVER_ERROR, "the captures cannot be read: see the log of tenrec viewer on the sensor")
+    refusal(StatusCode::INTERNAL_SERVER_ERROR, "the captures cannot be read: see the log of tenrec viewer on the sensor")
 }
 
-fn permit(shared: &Shared) -> Result<OwnedSemaphorePermit, Response> {
-    let busy = |_| plain(StatusCode::SERVICE_UNAVAILABLE, "too many searches are under way: try again when one has ended");
+fn permit(shared: &Shared) -> Result<OwnedSemaphorePermit, Refusal> {
+    let busy = |_| refusal(StatusCode::SERVICE_UNAVAILABLE, "too many searches are under way: try again when one has ended");
     Arc::clone(&shared.searches).try_acquire_owned().map_err(busy)
 }
 
-fn capture(search: Search, output: Output, name: &str, format: Format, permit: OwnedSemaphorePermit) -> Result<Response, Response> {
+fn capture(search: Search, output: Output, name: &str, format: Format, permit: OwnedSemaphorePermit) -> Result<Response, Refusal> {
     let (kind, ending) = match format {
         Format::Pcapng => ("application/x-pcapng", "pcapng"),
         Format::Pcap | Format::PcapMicroseconds => ("application/vnd.tcpdump.pcap", "pcap"),
@@ -232,10 +233,10 @@ fn capture(search: Search, output: Output, name: &str, format: Format, permit: O
         .header(header::CONTENT_TYPE, kind)
         .header(header::CONTENT_DISPOSITION, format!("attachment; filename=\"{name}.{ending}\""))
         .body(streaming::body(search, output, permit));
-    response.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
+    response.map_err(|_| broken())
 }
 
-async fn conversation(mut search: Search, frames: bool, permit: OwnedSemaphorePermit) -> Result<Vec<Turn>, Response> {
+async fn conversation(mut search: Search, frames: bool, permit: OwnedSemaphorePermit) -> Result<Vec<Turn>, Refusal> {
     let gathered = tokio::task::spawn_blocking(move || {
         let mut conversation = Conversation::default();
         while let Some(found) = search.packet()
@@ -244,7 +245,7 @@ async fn conversation(mut search: Search, frames: bool, permit: OwnedSemaphorePe
         drop(permit);
         if frames { conversation.frames() } else { conversation.turns() }
     });
-    gathered.await.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
+    gathered.await.map_err(|_| broken())
 }
 
 fn html(text: &str) -> Response {
@@ -253,6 +254,24 @@ fn html(text: &str) -> Response {
     ([policy, (header::CONTENT_TYPE, "text/html; charset=utf-8")], text.to_owned()).into_response()
 }
 
-fn plain(status: StatusCode, text: &str) -> Response {
-    (status, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], Body::from(format!("{text}\n"))).into_response()
+/// Why there is nothing, in plain words.
+#[derive(Debug)]
+struct Refusal {
+    status: StatusCode,
+    text: String,
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        (self.status, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], Body::from(format!("{}\n", self.text))).into_response()
+    }
+}
+
+fn refusal(status: StatusCode, text: &str) -> Refusal {
+    Refusal { status, text: text.to_owned() }
+}
+
+/// A task of ours panicked.
+fn broken() -> Refusal {
+    refusal(StatusCode::INTERNAL_SERVER_ERROR, "something broke: please report what the log of tenrec viewer says")
 }
