@@ -11,10 +11,13 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::client::{WebPkiServerVerifier, verify_server_cert_signed_by_trust_anchor};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::server::ParsedCertificate;
-use rustls::{AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::version::{TLS12, TLS13};
+use rustls::{
+    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme, SupportedProtocolVersion,
+};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use settings::{Forward, OpenSearch, Verify};
+use settings::{Forward, OpenSearch, TlsVersion, Verify};
 
 /// The settings of one section that say whom to trust and who we are.
 #[derive(Clone, Copy)]
@@ -25,6 +28,7 @@ pub(crate) struct Trust<'a> {
     certificate: Option<&'a Path>,
     key: Option<&'a Path>,
     verify: Verify,
+    versions: &'a [TlsVersion],
     /// How encryption is turned off, for messages.
     plain: &'static str,
 }
@@ -37,6 +41,7 @@ impl<'a> From<&'a Forward> for Trust<'a> {
             certificate: of.certificate.as_deref(),
             key: of.key.as_deref(),
             verify: of.verify,
+            versions: &of.tls_versions,
             plain: "forward.tls = false",
         }
     }
@@ -50,6 +55,7 @@ impl<'a> From<&'a OpenSearch> for Trust<'a> {
             certificate: of.certificate.as_deref(),
             key: of.key.as_deref(),
             verify: of.verify,
+            versions: &[TlsVersion::V12, TlsVersion::V13],
             plain: "http:// in opensearch.hosts",
         }
     }
@@ -73,7 +79,7 @@ pub(crate) fn client_config<'a>(settings: impl Into<Trust<'a>>) -> Result<Client
     let provider = Arc::new(aws_lc_rs::default_provider());
     let verifier = verifier(&trust, &provider)?;
     let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(&versions(&trust))
         .map_err(|error| error.to_string())?
         .dangerous()
         .with_custom_certificate_verifier(verifier);
@@ -92,6 +98,14 @@ pub(crate) fn client_config<'a>(settings: impl Into<Trust<'a>>) -> Result<Client
         }
         _ => Ok(builder.with_no_client_auth()),
     }
+}
+
+fn versions(trust: &Trust<'_>) -> Vec<&'static SupportedProtocolVersion> {
+    let version = |version: &TlsVersion| match version {
+        TlsVersion::V12 => &TLS12,
+        TlsVersion::V13 => &TLS13,
+    };
+    trust.versions.iter().map(version).collect()
 }
 
 fn verifier(trust: &Trust<'_>, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, String> {

@@ -9,6 +9,11 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test that fails may panic"))]
 
+pub mod capture;
+pub mod expression;
+pub mod filter;
+pub mod index;
+pub mod keys;
 pub mod name;
 pub mod record;
 

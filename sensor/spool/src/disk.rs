@@ -23,8 +23,6 @@ pub(crate) trait Disk: Debug + Send + Sync {
     /// Names of the files in a folder; those that are no UTF-8 are nobody's here.
     fn names(&self, folder: &Path) -> io::Result<Vec<String>>;
     fn open(&self, path: &Path, mode: Mode) -> io::Result<Box<dyn Opened>>;
-    /// Puts a file in the place of another, or of none, as one step.
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     fn remove(&self, path: &Path) -> io::Result<()>;
     /// Makes names in a folder durable.
     fn sync_folder(&self, folder: &Path) -> io::Result<()>;
@@ -62,10 +60,6 @@ impl Disk for Real {
             Mode::New => options.create(true).write(true).truncate(true),
         };
         Ok(Box::new(options.open(path)?))
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        fs::rename(from, to)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {

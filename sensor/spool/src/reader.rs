@@ -4,12 +4,13 @@ use std::time::{Duration, Instant};
 
 use tracing::{error, warn};
 
+use crate::cursor::Cursor;
 use crate::disk::{Mode, Opened};
 use crate::segment::{self, Found};
 use crate::shared::{Segment, Shared, Stats};
-use crate::{Error, block, cursor};
+use crate::{Error, block};
 
-/// Shortest time between two writes of the cursor.
+/// Longest time for which acknowledgements are not durable, while they come.
 const SAVE_EVERY: Duration = Duration::from_millis(500);
 
 /// Consecutive records, copied out of the spool.
@@ -61,6 +62,8 @@ pub struct Reader {
     /// Sequence number of the next record to give out.
     position: u64,
     open: Option<Open>,
+    /// Opened with the first acknowledgement.
+    cursor: Option<Cursor>,
     saved: Instant,
     unsaved: bool,
 }
@@ -80,7 +83,7 @@ struct Open {
 
 impl Reader {
     pub(crate) fn new(shared: Shared, name: String, position: u64) -> Self {
-        Self { shared, name, position, open: None, saved: Instant::now(), unsaved: false }
+        Self { shared, name, position, open: None, cursor: None, saved: Instant::now(), unsaved: false }
     }
 
     /// The next records: at most `records` of them, and no further one once `bytes` are reached. Empty when there are none yet.
@@ -130,20 +133,34 @@ impl Reader {
         self.shared.delete_acknowledged(&mut state);
         drop(state);
         self.unsaved = true;
+        self.write()?;
         if self.saved.elapsed() >= SAVE_EVERY { self.save() } else { Ok(()) }
     }
 
-    /// Writes the cursor now.
+    /// Makes durable what was acknowledged.
     ///
     /// # Errors
     /// When the disk refuses.
     pub fn save(&mut self) -> Result<(), Error> {
         if self.unsaved {
             self.saved = Instant::now();
-            cursor::save(self.shared.disk.as_ref(), &self.shared.folder, &self.name, self.acknowledged())?;
+            // Once more: the last write may have failed.
+            self.write()?;
+            if let Some(cursor) = &mut self.cursor {
+                cursor.sync()?;
+            }
             self.unsaved = false;
         }
         Ok(())
+    }
+
+    fn write(&mut self) -> Result<(), Error> {
+        let place = self.acknowledged();
+        let cursor = match &mut self.cursor {
+            Some(cursor) => cursor,
+            none => none.insert(Cursor::open(self.shared.disk.as_ref(), &self.shared.folder, &self.name)?),
+        };
+        cursor.write(place)
     }
 
     /// The counters of the spool.

@@ -97,6 +97,36 @@ impl Writer {
         Ok(())
     }
 
+    /// Takes several records, of which a crash or an error leaves all or none, since they share a block. At once readable.
+    ///
+    /// # Errors
+    /// As [`Writer::append`]; [`Error::TooLong`] also for records that together are longer than a block can be. On an error none
+    /// of them is taken or counted as refused: it is for the caller to come again.
+    pub fn append_together<'a>(&mut self, records: impl Iterator<Item = &'a [u8]> + Clone) -> Result<(), Error> {
+        let length: usize = records.clone().map(|record| 4 + record.len()).sum();
+        if length > MAX_RECORD {
+            return Err(Error::TooLong { length });
+        }
+        self.flush()?;
+        for record in records {
+            block::push(&mut self.pending, record);
+            self.count += 1;
+        }
+        let written = self.flush();
+        if written.is_err() && self.count > 0 {
+            self.pending.clear();
+            self.block.clear();
+            self.count = 0;
+        }
+        written
+    }
+
+    /// The sequence number that the next record gets. After a crash it says how many records are safe.
+    #[must_use]
+    pub fn next_sequence(&self) -> u64 {
+        self.shared.lock().next + u64::from(self.count)
+    }
+
     /// Writes what is pending, so that readers see it, and syncs when [`Options::sync_every`] is over.
     ///
     /// # Errors

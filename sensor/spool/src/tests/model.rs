@@ -125,15 +125,6 @@ impl Disk for Model {
         Ok(Box::new(File { model: self.clone(), file, cuts: state.cuts }))
     }
 
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        let state = &mut *self.lock();
-        let file = state.names.remove(from).ok_or(io::ErrorKind::NotFound)?;
-        state.names.insert(to.to_owned(), file);
-        // The new name first: a renamed file is never without one.
-        state.unsynced_names.extend([(to.to_owned(), Some(file)), (from.to_owned(), None)]);
-        Ok(())
-    }
-
     fn remove(&self, path: &Path) -> io::Result<()> {
         let state = &mut *self.lock();
         state.names.remove(path).ok_or(io::ErrorKind::NotFound)?;
