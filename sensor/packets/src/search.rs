@@ -242,8 +242,10 @@ impl Source {
                     None => return Ok(None),
                     Some(wanted) if *wanted == at.offset => {
                         offsets.pop_front();
-                        self.at = Some(at);
-                        return Ok(Some(time));
+                        if question.is_in_time(time) {
+                            self.at = Some(at);
+                            return Ok(Some(time));
+                        }
                     }
                     // The rest of this stretch is of no use if the next one begins before what is wanted.
                     Some(wanted) if self.stretches.front().is_some_and(|stretch| stretch.offset <= *wanted) => self.records = None,

@@ -73,13 +73,19 @@ impl Store {
     /// The packets at some places.
     #[must_use]
     pub fn packets(&self, places: Places) -> Search {
+        self.packets_within(places, None, None)
+    }
+
+    /// The packets at some places that were captured within some time.
+    #[must_use]
+    pub fn packets_within(&self, places: Places, from: Option<Time>, to: Option<Time>) -> Search {
         let mut places = places.0;
         let captures = self.captures.iter().filter_map(|capture| {
             let offsets = places.remove(&capture.name.number)?;
             Some((capture.clone(), Some(offsets)))
         });
         let captures: Vec<_> = captures.collect();
-        Search::new(Question::default(), captures)
+        Search::new(Question { filter: None, from, to }, captures)
     }
 
     /// Where the packets of a session are, by the id of its document; nothing if no index knows it.
@@ -128,6 +134,19 @@ impl Store {
     }
 }
 
+/// The id of a session's document in what people and viewers call it: with Arkime's prefix `3@`, and with the day of the
+/// index in front of a colon, or not.
+#[must_use]
+pub fn session_id(text: &str) -> String {
+    let text = text.strip_prefix("3@").unwrap_or(text);
+    match text.split_once(':') {
+        // Where the id does not begin with the day, that of the index is its day.
+        Some((day, id)) if day_of(id).is_none() && day.len() == 6 => format!("{day}-{id}"),
+        Some((_, id)) => id.to_owned(),
+        None => text.to_owned(),
+    }
+}
+
 fn look_for(
     capture: &Capture,
     is_wanted: &impl Fn(&Session<'_>) -> bool,
@@ -158,4 +177,18 @@ fn overlaps(capture: &Capture, from: Option<i64>, to: Option<i64>) -> bool {
 fn day_of(id: &str) -> Option<i64> {
     let day = jiff::civil::Date::strptime("%y%m%d", id.split_once('-')?.0).ok()?;
     Some(day.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_second())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_is_called_by_many_names() {
+        for text in ["261124-abc-d", "3@261124-abc-d", "3@261124:261124-abc-d", "3@261124:abc-d"] {
+            assert_eq!(session_id(text), "261124-abc-d", "{text}");
+        }
+        assert_eq!(day_of("700101-x"), Some(0));
+        assert_eq!(day_of("notaday-x"), None);
+    }
 }

@@ -231,12 +231,12 @@ impl Writer {
             None => {}
         }
         if let Some(session) = record.session() {
+            if let Some(places) = &self.places {
+                places.save(session);
+            }
             *self.lines.entry(record.log().path).or_default() += 1;
             if let Some(deliver) = &mut self.deliver {
                 deliver.session(session);
-            }
-            if let Some(places) = &self.places {
-                places.save(session);
             }
             return;
         }
