@@ -7,10 +7,13 @@
 //!
 //! What needs data from elsewhere is not here: countries, autonomous systems, makers of network cards.
 
+mod classify;
 mod fields;
 mod identity;
+mod parsers;
 mod session;
 mod table;
+mod talk;
 mod tcp;
 
 pub use fields::Fields;

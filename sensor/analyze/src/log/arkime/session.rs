@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::identity::Identity;
+use super::talk::Talk;
 use super::tcp::{Segment, Tcp};
 use super::{Fields, SESSIONS};
 use crate::flow::key::Key;
@@ -31,7 +32,7 @@ struct Side {
 }
 
 /// One session, or one segment of a long one.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Session {
     seed: u64,
     serial: u64,
@@ -54,6 +55,12 @@ pub struct Session {
     segment: u64,
     /// Id of the first segment, once there is a second.
     root: Option<String>,
+    /// A packet's checksum was wrong.
+    pub(super) is_unsound: bool,
+    /// Bytes are missing in the stream.
+    pub(super) is_stalled: bool,
+    /// Recognises the session by its first bytes, and reads what no analyzer does.
+    talk: Talk,
     /// What the analyzers found.
     pub(super) fields: Fields,
 }
@@ -103,12 +110,21 @@ impl Session {
             is_closed: false,
             segment: 1,
             root: None,
+            is_unsound: false,
+            is_stalled: false,
+            talk: Talk::default(),
             fields,
         }
     }
 
     pub(super) const fn seed(&mut self, seed: u64) {
         self.seed = seed;
+    }
+
+    /// Whether what analyzers find is told: Arkime reads a TCP stream from its handshake on, as long as no bytes are
+    /// missing.
+    pub(super) fn is_followed(&self) -> bool {
+        !self.is_stalled && self.tcp.as_ref().is_none_or(|tcp| tcp.is_followed())
     }
 
     pub(super) const fn serial(&self) -> u64 {
@@ -172,7 +188,12 @@ impl Session {
         let side = self.sides.of_mut(from);
         side.data = side.data.saturating_add(packet.payload_len.saturating_sub(header) as u64);
         if packet.protocol == 17 {
-            side.show(packet.payload.get(header..).unwrap_or_default());
+            let data = packet.payload.get(header..).unwrap_or_default();
+            if side.first.is_empty() {
+                side.show(data);
+            }
+            let ports = Pair { orig: self.source.port, resp: self.destination.port };
+            self.talk.datagram(from, ports, data, &mut self.fields);
         }
         false
     }
@@ -187,10 +208,18 @@ impl Session {
         if self.root.is_none() {
             self.root = Some(self.id());
         }
-        let done = self.clone();
+        let done = Self {
+            sides: self.sides.clone(),
+            vlans: self.vlans.clone(),
+            places: std::mem::take(&mut self.places),
+            tcp: self.tcp.clone(),
+            root: self.root.clone(),
+            talk: Talk::default(),
+            fields: self.fields.clone(),
+            ..*self
+        };
         self.segment += 1;
         self.first = self.last;
-        self.places.clear();
         for side in [&mut self.sides.orig, &mut self.sides.resp] {
             *side = Side { macs: std::mem::take(&mut side.macs), ..Side::default() };
         }
@@ -199,10 +228,15 @@ impl Session {
 
     fn segment(&mut self, from: Direction, packet: &Ip<'_>, below: &Below, segment: Segment) -> bool {
         let Some(tcp) = &mut self.tcp else { return false };
-        let outcome = tcp.segment(from, below.at, segment, packet.payload, packet.payload_len);
-        let side = self.sides.of_mut(from);
-        side.data = side.data.saturating_add(outcome.bytes);
-        side.show(&outcome.first);
+        let (sides, talk, fields) = (&mut self.sides, &mut self.talk, &mut self.fields);
+        let ports = Pair { orig: self.source.port, resp: self.destination.port };
+        let wanted = talk.is_interested();
+        let outcome = tcp.segment(from, below.at, segment, packet, wanted, &mut |from, data, len| {
+            let side = sides.of_mut(from);
+            side.data = side.data.saturating_add(u64::from(len));
+            side.show(data);
+            talk.stream(from, ports, data, fields);
+        });
         if let Some(tag) = outcome.tag {
             self.fields.tag(tag);
         }

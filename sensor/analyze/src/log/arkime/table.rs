@@ -46,6 +46,8 @@ pub struct Sessions {
     ended_by_key: AHashMap<Key, u64>,
     begun: u64,
     ends: u64,
+    /// Whether these are in the hands of the sensor that does not look at checksums.
+    pub(crate) is_lent: bool,
     /// Sessions that were not begun for want of room.
     pub refused: u64,
 }
@@ -56,15 +58,15 @@ impl Sessions {
         Self { seed, ..Self::default() }
     }
 
-    /// Counts an IP packet that carries no other one.
-    pub(crate) fn packet(&mut self, packet: &Ip<'_>, below: &Below) {
+    /// Counts an IP packet that carries no other one; whether its session has had wrong checksums.
+    pub(crate) fn packet(&mut self, packet: &Ip<'_>, below: &Below, is_sound: bool) -> bool {
         let segment = if packet.protocol == 6 { Segment::read(packet.payload) } else { None };
         let ports = match (packet.protocol, segment) {
             (6, Some(segment)) => (segment.src_port, segment.dst_port),
-            (6, None) => return,
+            (6, None) => return false,
             (17 | 132, _) => {
                 let mut r = crate::Reader::new(packet.payload);
-                let (Some(src), Some(dst)) = (r.u16(), r.u16()) else { return };
+                let (Some(src), Some(dst)) = (r.u16(), r.u16()) else { return false };
                 (src, dst)
             }
             _ => (0, 0),
@@ -86,13 +88,18 @@ impl Sessions {
         {
             self.end(&key);
         }
+        let is_lent = self.is_lent;
         let flipped = segment.is_some_and(Segment::is_answer);
         let Some(session) = self.session(key, below.at, |serial| {
             let (from, to) = if flipped { (dst, src) } else { (src, dst) };
             Session::new(serial, key, from, to, transport, packet.protocol, below)
         }) else {
-            return;
+            return false;
         };
+        if !is_sound || is_lent {
+            session.is_unsound = true;
+        }
+        let is_unsound = session.is_unsound;
         let from =
             if matches!(packet.protocol, 2 | 103) || session.is_from(src, dst) { Direction::Originator } else { Direction::Responder };
         if session.packet(from, packet, below, segment) {
@@ -100,6 +107,7 @@ impl Sessions {
             self.deadlines.push(Reverse((at, serial, key)));
         }
         self.cut(&key);
+        is_unsound
     }
 
     /// Counts a frame that carries no IP.
@@ -114,16 +122,33 @@ impl Sessions {
         self.cut(&key);
     }
 
-    /// The fields of the session that a flow belongs to, at the time of something that happened on it.
+    /// The fields of the session that a flow belongs to, at the time of something that happened on it; of a session
+    /// with wrong checksums only for the sensor that does not look at them.
     pub fn of(&mut self, id: &FlowId, at: Time) -> Option<&mut Fields> {
+        let is_lent = self.is_lent;
+        let session = self.find(id, at)?;
+        (session.is_unsound == is_lent && session.is_followed()).then_some(&mut session.fields)
+    }
+
+    /// Bytes are missing in the stream of a flow: what comes after them is not told any more.
+    pub(crate) fn stall(&mut self, id: &FlowId, at: Time) {
+        let is_lent = self.is_lent;
+        if let Some(session) = self.find(id, at)
+            && session.is_unsound == is_lent
+        {
+            session.is_stalled = true;
+        }
+    }
+
+    fn find(&mut self, id: &FlowId, at: Time) -> Option<&mut Session> {
         let ports = matches!(id.transport, Transport::Tcp | Transport::Udp);
         let end = |end: Endpoint| if ports { end } else { Endpoint { port: 0, ..end } };
         let key = Key::new(end(id.orig), end(id.resp), id.transport, false);
         if self.open.get(&key).is_some_and(|session| session.first() <= at) {
-            return self.open.get_mut(&key).map(|session| &mut session.fields);
+            return self.open.get_mut(&key).map(Box::as_mut);
         }
         let end = self.ended_by_key.get(&key)?;
-        self.ended.get_mut(end).map(|(_, session)| &mut session.fields)
+        self.ended.get_mut(end).map(|(_, session)| session.as_mut())
     }
 
     /// Ends what has been idle for too long.
