@@ -10,6 +10,8 @@ use crate::log::Json;
 /// Values of one field. Arkime has no limit of its own but what fits into its session; a session with more different
 /// values than this is a scan, of which the first ones tell enough.
 const MAX_VALUES: usize = 4096;
+/// Names under which one field counts: methods that somebody made up are no reason for a wider document.
+const MAX_NAMES: usize = 32;
 /// Objects (answers of DNS, certificates) of one session, likewise.
 const MAX_OBJECTS: usize = 1024;
 
@@ -25,14 +27,18 @@ pub struct Fields {
 enum Values {
     /// A set of strings, written with their count.
     Texts(Vec<Vec<u8>>),
+    /// A list of strings that may repeat, with or without their count.
+    List(Vec<Vec<u8>>, bool),
+    /// Numbers that are counted by a second part of the name (`http.method-GET`).
+    Counts(Vec<(Vec<u8>, i64)>),
     /// A set of numbers, with or without their count.
     Numbers(Vec<i64>, bool),
     /// One string.
     Text(Vec<u8>),
     /// One number.
     Number(i64),
-    /// Objects that are already JSON, written with their count.
-    Objects(Vec<Vec<u8>>),
+    /// Objects that are already JSON, with what they are known by, written with their count.
+    Objects(Vec<(Vec<u8>, Vec<u8>)>),
 }
 
 impl Fields {
@@ -44,6 +50,34 @@ impl Fields {
             && !values.contains(&value)
         {
             values.push(value);
+        }
+    }
+
+    /// Adds a string to a list, which may hold it already; all calls for one field say alike whether it is `counted`.
+    pub fn item(&mut self, path: &'static str, value: &[u8], counted: bool) {
+        let value = utf8(value);
+        if let Values::List(values, _) = self.at(path, || Values::List(Vec::new(), counted))
+            && values.len() < MAX_VALUES
+        {
+            values.push(value);
+        }
+    }
+
+    /// Adds an address to a set.
+    pub fn ip(&mut self, path: &'static str, addr: std::net::IpAddr) {
+        self.text(path, addr.to_string().as_bytes());
+    }
+
+    /// Counts one up in the field whose name ends in `name`.
+    pub fn count_of(&mut self, path: &'static str, name: &[u8]) {
+        let name = utf8(name);
+        if let Values::Counts(counts) = self.at(path, || Values::Counts(Vec::new())) {
+            let is_full = counts.len() >= MAX_NAMES;
+            match counts.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, count)) => *count = count.saturating_add(1),
+                None if is_full => {}
+                None => counts.push((name, 1)),
+            }
         }
     }
 
@@ -104,11 +138,24 @@ impl Fields {
     pub fn object(&mut self, path: &'static str, write: impl FnOnce(&mut Json<'_>)) {
         let mut object = Vec::new();
         Json::object(&mut object, write);
-        if let Values::Objects(objects) = self.at(path, || Values::Objects(Vec::new()))
-            && objects.len() < MAX_OBJECTS
-            && !objects.contains(&object)
-        {
-            objects.push(object);
+        let key = object.clone();
+        self.put(path, key, object);
+    }
+
+    /// Adds an object to a list, or puts it in the place of the one that has the same key.
+    pub fn object_as(&mut self, path: &'static str, key: &[u8], write: impl FnOnce(&mut Json<'_>)) {
+        let mut object = Vec::new();
+        Json::object(&mut object, write);
+        self.put(path, key.to_vec(), object);
+    }
+
+    fn put(&mut self, path: &'static str, key: Vec<u8>, object: Vec<u8>) {
+        let Values::Objects(objects) = self.at(path, || Values::Objects(Vec::new())) else { return };
+        let is_full = objects.len() >= MAX_OBJECTS;
+        match objects.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, slot)) => *slot = object,
+            None if is_full => {}
+            None => objects.push((key, object)),
         }
     }
 
@@ -174,6 +221,20 @@ impl Values {
                 json.strings(name, values);
                 count(json, n);
             }
+            Self::List(values, counted) => {
+                json.strings(name, values.iter().map(Vec::as_slice));
+                if *counted {
+                    count(json, values.len());
+                }
+            }
+            Self::Counts(counts) => {
+                for (part, value) in counts {
+                    // Keys are written as they are: only what needs no escape becomes part of one.
+                    if part.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-' || *byte == b'_') {
+                        json.integer(&format!("{name}{}", String::from_utf8_lossy(part)), *value);
+                    }
+                }
+            }
             Self::Numbers(values, counted) => {
                 let mut sorted = values.clone();
                 sorted.sort_unstable();
@@ -185,7 +246,7 @@ impl Values {
             Self::Text(value) => json.bytes(name, value),
             Self::Number(value) => json.integer(name, *value),
             Self::Objects(objects) => {
-                json.ready(name, objects);
+                json.ready(name, objects.iter().map(|(_, object)| object.as_slice()));
                 count(json, objects.len());
             }
         }
@@ -211,7 +272,7 @@ mod tests {
         fields.text("http.host", b"b");
         fields.text("http.host", b"a");
         fields.text("http.host", b"a");
-        fields.count("http.method-GET");
+        fields.count_of("http.method-", b"GET");
         fields.text("user", b"\xe9");
         fields.bare_number("icmp.type", 8);
         fields.object("cert", |json| json.str("serial", "01"));

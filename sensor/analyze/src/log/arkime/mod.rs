@@ -10,6 +10,7 @@
 mod classify;
 mod fields;
 mod identity;
+mod magic;
 mod parsers;
 mod session;
 mod table;
@@ -17,6 +18,7 @@ mod talk;
 mod tcp;
 
 pub use fields::Fields;
+pub use magic::magic;
 pub use session::Session;
 pub use table::Sessions;
 

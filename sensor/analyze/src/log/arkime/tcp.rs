@@ -150,9 +150,9 @@ impl Tcp {
         self.isns.len() as u64
     }
 
-    /// Half of the time from the first SYN to the first bare ACK, in milliseconds.
+    /// Half of the time from the first SYN to the first bare ACK, in whole milliseconds, rounded.
     pub(super) fn round_trip(&self) -> Option<i64> {
-        Some(self.ack_at?.since(self.syn_at?).0 / 2000)
+        Some((self.ack_at?.since(self.syn_at?).0 + 1000) / 2000)
     }
 
     /// Counts a segment, and hands over what has come in order: bytes and their number, which is larger where nobody
