@@ -5,6 +5,7 @@
 //! "user"        →  "user": ["a"], "userCnt": 1
 //! ```
 
+use crate::Time;
 use crate::log::Json;
 
 /// Values of one field. Arkime has no limit of its own but what fits into its session; a session with more different
@@ -15,9 +16,14 @@ const MAX_NAMES: usize = 32;
 /// Objects (answers of DNS, certificates) of one session, likewise.
 const MAX_OBJECTS: usize = 1024;
 
+/// Rows of Arkime's tables of objects.
+const BUCKETS: u32 = 13;
+
 /// The fields of one session beyond its packets.
 #[derive(Clone, Debug, Default)]
 pub struct Fields {
+    /// Time of the session's first packet.
+    begun: Time,
     groups: Vec<(&'static str, Values)>,
     protocols: Vec<&'static str>,
     tags: Vec<String>,
@@ -38,10 +44,34 @@ enum Values {
     /// One number.
     Number(i64),
     /// Objects that are already JSON, with what they are known by, written with their count.
-    Objects(Vec<(Vec<u8>, Vec<u8>)>),
+    Objects(Vec<Object>),
+}
+
+/// An object that is already JSON.
+#[derive(Clone, Debug)]
+struct Object {
+    /// Where Arkime's table of them has it.
+    bucket: u32,
+    key: Vec<u8>,
+    json: Vec<u8>,
 }
 
 impl Fields {
+    /// None yet, of a session that began at `begun`.
+    pub(super) fn new(begun: Time) -> Self {
+        Self { begun, ..Self::default() }
+    }
+
+    /// Time of the session's first packet.
+    pub const fn begun(&self) -> Time {
+        self.begun
+    }
+
+    /// Whether there is anything in a field.
+    pub fn has(&self, path: &str) -> bool {
+        self.groups.iter().any(|(known, _)| *known == path)
+    }
+
     /// Adds a string to a set. Bytes that are not UTF-8 are taken for Latin-1, as Arkime does.
     pub fn text(&mut self, path: &'static str, value: &[u8]) {
         let value = utf8(value);
@@ -134,28 +164,17 @@ impl Fields {
         }
     }
 
-    /// Adds an object to a list; the same one is not added twice.
-    pub fn object(&mut self, path: &'static str, write: impl FnOnce(&mut Json<'_>)) {
-        let mut object = Vec::new();
-        Json::object(&mut object, write);
-        let key = object.clone();
-        self.put(path, key, object);
-    }
-
-    /// Adds an object to a list, or puts it in the place of the one that has the same key.
-    pub fn object_as(&mut self, path: &'static str, key: &[u8], write: impl FnOnce(&mut Json<'_>)) {
-        let mut object = Vec::new();
-        Json::object(&mut object, write);
-        self.put(path, key.to_vec(), object);
-    }
-
-    fn put(&mut self, path: &'static str, key: Vec<u8>, object: Vec<u8>) {
+    /// Adds an object to a list, or puts it in the place of the one that has the same key. Arkime keeps its objects in
+    /// a hash table and writes them in the order of that; `hash` is its hash of the object.
+    pub fn object_as(&mut self, path: &'static str, hash: u32, key: &[u8], write: impl FnOnce(&mut Json<'_>)) {
+        let mut json = Vec::new();
+        Json::object(&mut json, write);
         let Values::Objects(objects) = self.at(path, || Values::Objects(Vec::new())) else { return };
         let is_full = objects.len() >= MAX_OBJECTS;
-        match objects.iter_mut().find(|(known, _)| *known == key) {
-            Some((_, slot)) => *slot = object,
+        match objects.iter_mut().find(|object| object.key == key) {
+            Some(object) => object.json = json,
             None if is_full => {}
-            None => objects.push((key, object)),
+            None => objects.push(Object { bucket: hash % BUCKETS, key: key.to_vec(), json }),
         }
     }
 
@@ -246,7 +265,9 @@ impl Values {
             Self::Text(value) => json.bytes(name, value),
             Self::Number(value) => json.integer(name, *value),
             Self::Objects(objects) => {
-                json.ready(name, objects.iter().map(|(_, object)| object.as_slice()));
+                let mut sorted: Vec<_> = objects.iter().collect();
+                sorted.sort_by_key(|object| object.bucket);
+                json.ready(name, sorted.iter().map(|object| object.json.as_slice()));
                 count(json, objects.len());
             }
         }
@@ -275,7 +296,7 @@ mod tests {
         fields.count_of("http.method-", b"GET");
         fields.text("user", b"\xe9");
         fields.bare_number("icmp.type", 8);
-        fields.object("cert", |json| json.str("serial", "01"));
+        fields.object_as("cert", 0, b"01", |json| json.str("serial", "01"));
         let mut out = Vec::new();
         Json::object(&mut out, |json| fields.write(json));
         assert_eq!(

@@ -42,7 +42,10 @@ pub struct Session {
     transport: Transport,
     ip_proto: u8,
     first: Time,
+    /// Time of the packet that came last; packets may come in another order than that of their times.
     last: Time,
+    /// The least and the greatest time of a packet.
+    range: (Time, Time),
     ethertype: Option<u16>,
     sides: Pair<Side>,
     vlans: Vec<u16>,
@@ -75,7 +78,7 @@ impl Session {
         ip_proto: u8,
         below: &Below,
     ) -> Self {
-        let mut fields = Fields::default();
+        let mut fields = Fields::new(below.at);
         fields.protocol(match (ip_proto, below.ethertype) {
             (0, Some(0x0806)) => "arp",
             (0, Some(0x88cc)) => "lldp",
@@ -101,6 +104,7 @@ impl Session {
             ip_proto,
             first: below.at,
             last: below.at,
+            range: (below.at, below.at),
             ethertype: below.ethertype,
             sides: Pair::default(),
             vlans: Vec::new(),
@@ -220,6 +224,7 @@ impl Session {
         };
         self.segment += 1;
         self.first = self.last;
+        self.range = (self.last, self.last);
         for side in [&mut self.sides.orig, &mut self.sides.resp] {
             *side = Side { macs: std::mem::take(&mut side.macs), ..Side::default() };
         }
@@ -246,7 +251,8 @@ impl Session {
     }
 
     fn frame_from(&mut self, from: Direction, below: &Below) {
-        self.last = self.last.max(below.at);
+        self.last = below.at;
+        self.range = (self.range.0.min(below.at), self.range.1.max(below.at));
         let side = self.sides.of_mut(from);
         side.packets += 1;
         side.bytes += u64::from(below.captured);
@@ -297,15 +303,17 @@ impl Session {
 
     /// Writes the document and a line feed. `node` is the sensor's name.
     pub fn write(&self, node: &str, out: &mut Vec<u8>) {
-        let (first, last) = (self.first.0.div_euclid(1_000_000), self.last.0.div_euclid(1_000_000));
+        let millis = |at: Time| at.0.div_euclid(1_000_000);
+        let (first, last) = (millis(self.first), millis(self.last));
+        let (from, until) = (millis(self.range.0), millis(self.range.1));
         Json::object(out, |json| {
             json.child("packetRange", |json| {
-                json.integer("gte", first);
-                json.integer("lte", last);
+                json.integer("gte", from);
+                json.integer("lte", until);
             });
             json.integer("firstPacket", first);
             json.integer("lastPacket", last);
-            json.integer("length", last - first);
+            json.integer("length", until - from);
             json.number("ipProtocol", u64::from(self.ip_proto));
             json.some_number("ethertype", self.ethertype.map(u64::from));
             if let Some(tcp) = &self.tcp {

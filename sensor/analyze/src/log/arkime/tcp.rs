@@ -150,9 +150,12 @@ impl Tcp {
         self.isns.len() as u64
     }
 
-    /// Half of the time from the first SYN to the first bare ACK, in whole milliseconds, rounded.
+    /// Half of the time from the first SYN to the first bare ACK, in milliseconds. Arkime takes seconds and the rest
+    /// apart, and rounds the rest towards zero.
     pub(super) fn round_trip(&self) -> Option<i64> {
-        Some((self.ack_at?.since(self.syn_at?).0 + 1000) / 2000)
+        let (syn, ack) = (self.syn_at?, self.ack_at?);
+        let micros = |at: Time| at.0.rem_euclid(1_000_000_000) / 1000;
+        Some(((ack.secs() - syn.secs()) * 1000 + (micros(ack) - micros(syn)) / 1000) / 2)
     }
 
     /// Counts a segment, and hands over what has come in order: bytes and their number, which is larger where nobody

@@ -81,7 +81,7 @@ impl Queries {
             query.flags = (first & 7) << 4 | second >> 4;
         }
         let key = format!("{id} {opcode} {kind} {class} {name}");
-        fields.object_as("dns", key.as_bytes(), |json| query.write(json));
+        fields.object_as("dns", query.hash(), key.as_bytes(), |json| query.write(json));
     }
 
     fn of(&mut self, id: u16, opcode: u8, kind: u16, class: u16, name: &str) -> &mut Query {
@@ -202,6 +202,12 @@ impl Query {
         }
     }
 
+    /// Arkime's hash of the query: FNV-1a of its name, mixed with the rest.
+    fn hash(&self) -> u32 {
+        let name = self.name.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+        name ^ u32::from(self.opcode) << 24 ^ u32::from(self.id) << 8 ^ u32::from(self.kind) << 16 ^ u32::from(self.class)
+    }
+
     fn write(&self, json: &mut Json<'_>) {
         json.some_str("opcode", OPCODES.get(usize::from(self.opcode)).copied());
         json.str("queryHost", &self.name);
@@ -305,8 +311,7 @@ fn service(sections: &mut Sections<'_>, end: usize) -> Option<String> {
             6 => ("ipv6hint", value.as_chunks::<16>().0.iter().map(|addr| IpAddr::from(*addr).to_canonical().to_string()).collect()),
             _ => continue,
         };
-        // A string never fails to take text.
-        drop(write!(text, " {label}={}", items.join(",")));
+        write!(text, " {label}={}", items.join(",")).ok()?;
     }
     Some(text)
 }
@@ -322,7 +327,7 @@ fn signature(sections: &mut Sections<'_>, end: usize) -> Option<String> {
     let mut signer = Vec::new();
     sections.name(&mut signer);
     let covered = kind_name(covered).map_or_else(|| format!("TYPE{covered}"), str::to_owned);
-    Some(format!("RRSIG {covered} {algorithm} {labels} {ttl} {expiration} {inception} {tag} {}", String::from_utf8_lossy(&signer)))
+    (!signer.is_empty()).then(|| format!("RRSIG {covered} {algorithm} {labels} {ttl} {expiration} {inception} {tag} {}", String::from_utf8_lossy(&signer)))
 }
 
 /// RFC 4034 §5.1.
@@ -342,7 +347,10 @@ fn next_secure(sections: &mut Sections<'_>, end: usize) -> Option<String> {
     let mut kinds = Vec::new();
     while end.saturating_sub(sections.position()) > 2 {
         let (window, len) = (u16::from(sections.u8()), usize::from(sections.u8()));
-        for (place, byte) in sections.bytes(len.min(end.saturating_sub(sections.position()))).iter().enumerate() {
+        if len > end.saturating_sub(sections.position()) {
+            break;
+        }
+        for (place, byte) in sections.bytes(len).iter().enumerate() {
             for bit in (0..8u16).filter(|bit| byte >> (7 - bit) & 1 == 1) {
                 let kind = window << 8 | u16::try_from(place * 8).unwrap_or(0) | bit;
                 kinds.extend(kind_name(kind));
