@@ -138,10 +138,10 @@ impl Sensor {
         below.position = frame.position;
         match link::open(frame.link, frame.data, &mut below) {
             Found::Ip(bytes) => self.ip(bytes, &below, &Carriers::none()),
-            Found::Other => {
+            Found::Other(payload) => {
                 self.counters.not_ip += 1;
                 if let Some(sessions) = &mut self.sink.sessions {
-                    sessions.frame(&below);
+                    sessions.frame(payload, &below, None);
                 }
             }
             Found::Weird(name) => {

@@ -31,8 +31,8 @@ pub struct Fields {
 
 #[derive(Clone, Debug)]
 enum Values {
-    /// A set of strings, written with their count.
-    Texts(Vec<Vec<u8>>),
+    /// A set of strings, with or without their count.
+    Texts(Vec<Vec<u8>>, bool),
     /// A list of strings that may repeat, with or without their count.
     List(Vec<Vec<u8>>, bool),
     /// Numbers that are counted by a second part of the name (`http.method-GET`).
@@ -74,8 +74,17 @@ impl Fields {
 
     /// Adds a string to a set. Bytes that are not UTF-8 are taken for Latin-1, as Arkime does.
     pub fn text(&mut self, path: &'static str, value: &[u8]) {
+        self.add_text(path, value, true);
+    }
+
+    /// Adds a string to a set that has no count.
+    pub fn bare(&mut self, path: &'static str, value: &[u8]) {
+        self.add_text(path, value, false);
+    }
+
+    fn add_text(&mut self, path: &'static str, value: &[u8], counted: bool) {
         let value = utf8(value);
-        if let Values::Texts(values) = self.at(path, || Values::Texts(Vec::new()))
+        if let Values::Texts(values, _) = self.at(path, || Values::Texts(Vec::new(), counted))
             && values.len() < MAX_VALUES
             && !values.contains(&value)
         {
@@ -233,12 +242,14 @@ impl Values {
     fn write(&self, name: &str, json: &mut Json<'_>) {
         let count = |json: &mut Json<'_>, n: usize| json.number(&format!("{name}Cnt"), n as u64);
         match self {
-            Self::Texts(values) => {
+            Self::Texts(values, counted) => {
                 let mut values: Vec<_> = values.iter().map(Vec::as_slice).collect();
                 values.sort_unstable();
                 let n = values.len();
                 json.strings(name, values);
-                count(json, n);
+                if *counted {
+                    count(json, n);
+                }
             }
             Self::List(values, counted) => {
                 json.strings(name, values.iter().map(Vec::as_slice));

@@ -13,6 +13,7 @@ mod identity;
 mod magic;
 mod parsers;
 mod session;
+mod stray;
 mod table;
 mod talk;
 mod tcp;

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::identity::Identity;
+use super::stray::Stray;
 use super::talk::Talk;
 use super::tcp::{Segment, Tcp};
 use super::{Fields, SESSIONS};
@@ -14,6 +15,10 @@ use crate::{Direction, Endpoint, FlowId, Pair, Time, Transport, Uid};
 
 /// Different values of a packet's header that are remembered of a session (addresses, tags, hop counts).
 const MAX_VALUES: usize = 64;
+/// Packets of each side whose headers are looked at for addresses, tags and hop counts: Arkime's are the same.
+const EARLY: u64 = 10;
+/// Hardware addresses that are remembered of each side.
+const MAX_MACS: usize = 4;
 /// Bytes of each side's payload that are shown.
 const FIRST_BYTES: usize = 8;
 
@@ -69,6 +74,7 @@ pub struct Session {
 }
 
 impl Session {
+    #[expect(clippy::too_many_arguments, reason = "what a session is known by, from its first packet")]
     pub(super) fn new(
         serial: u64,
         key: Key,
@@ -76,24 +82,11 @@ impl Session {
         destination: Endpoint,
         transport: Transport,
         ip_proto: u8,
+        name: &'static str,
         below: &Below,
     ) -> Self {
         let mut fields = Fields::new(below.at);
-        fields.protocol(match (ip_proto, below.ethertype) {
-            (0, Some(0x0806)) => "arp",
-            (0, Some(0x88cc)) => "lldp",
-            (0, Some(..=1500)) => "corrupt-ether",
-            (0, _) => "unknown-ether",
-            (1 | 58, _) => "icmp",
-            (2, _) => "igmp",
-            (6, _) => "tcp",
-            (17, _) => "udp",
-            (50, _) => "esp",
-            (89, _) => "ospf",
-            (103, _) => "pim",
-            (132, _) => "sctp",
-            _ => "unknown-ip",
-        });
+        fields.protocol(name);
         Self {
             seed: 0,
             serial,
@@ -171,9 +164,11 @@ impl Session {
     pub(super) fn packet(&mut self, from: Direction, packet: &Ip<'_>, below: &Below, segment: Option<Segment>) -> bool {
         self.frame_from(from, below);
         let side = self.sides.of_mut(from);
-        remember(&mut side.ttls, packet.ttl);
-        if packet.tos >> 2 != 0 {
-            remember(&mut side.dscps, packet.tos >> 2);
+        if side.packets <= EARLY {
+            remember(&mut side.ttls, packet.ttl);
+            if packet.tos >> 2 != 0 {
+                remember(&mut side.dscps, packet.tos >> 2);
+            }
         }
         let header = match packet.protocol {
             6 => return segment.is_some_and(|segment| self.segment(from, packet, below, segment)),
@@ -202,9 +197,13 @@ impl Session {
         false
     }
 
-    /// Counts a frame that carries no IP.
-    pub(super) fn frame(&mut self, below: &Below) {
+    /// Counts a frame that carries no IP, perhaps within a packet.
+    pub(super) fn frame(&mut self, stray: Stray, payload: &[u8], below: &Below, carrier: Option<&Ip<'_>>) {
         self.frame_from(Direction::Originator, below);
+        if let Some(carrier) = carrier {
+            remember(&mut self.sides.orig.ttls, carrier.ttl);
+        }
+        stray.read(payload, &mut self.fields);
     }
 
     /// The session so far as a document of its own; what comes is counted anew.
@@ -256,20 +255,9 @@ impl Session {
         let side = self.sides.of_mut(from);
         side.packets += 1;
         side.bytes += u64::from(below.captured);
-        if below.ethertype.is_some() {
-            below.l2_src.into_iter().for_each(|mac| remember(&mut side.macs, mac));
-            below.l2_dst.into_iter().for_each(|mac| remember(&mut self.sides.of_mut(from.flip()).macs, mac));
-        }
-        if let Some((src, dst)) = below.outer_l2 {
-            remember(&mut self.sides.of_mut(from).outer_macs, src);
-            remember(&mut self.sides.of_mut(from.flip()).outer_macs, dst);
-        }
-        if let Some((src, dst)) = below.outer {
-            remember(&mut self.sides.of_mut(from).outer, src);
-            remember(&mut self.sides.of_mut(from.flip()).outer, dst);
-        }
-        for vlan in [below.vlan, below.inner_vlan].into_iter().flatten() {
-            remember(&mut self.vlans, vlan);
+        let is_early = side.packets <= EARLY;
+        if is_early {
+            self.note_layers(from, below);
         }
         for (layer, name) in LAYERS {
             if below.layers.has(layer) {
@@ -282,6 +270,29 @@ impl Session {
         }
         if let Some(position) = below.position {
             self.places.push((position, below.captured.saturating_add(RECORD_HEADER)));
+        }
+    }
+
+    /// Notes addresses and tags below IP.
+    fn note_layers(&mut self, from: Direction, below: &Below) {
+        if below.ethertype.is_some() {
+            below.l2_src.into_iter().for_each(|mac| note_mac(&mut self.sides.of_mut(from).macs, mac));
+            below.l2_dst.into_iter().for_each(|mac| note_mac(&mut self.sides.of_mut(from.flip()).macs, mac));
+        }
+        // Of what carries a packet, Arkime does not ask who began.
+        if let Some((src, dst)) = below.outer_l2 {
+            note_mac(&mut self.sides.orig.outer_macs, src);
+            note_mac(&mut self.sides.resp.outer_macs, dst);
+        }
+        if let Some((src, dst)) = below.outer {
+            remember(&mut self.sides.orig.outer, src);
+            remember(&mut self.sides.resp.outer, dst);
+        }
+        for vlan in [below.mirror_vlan, below.vlan, below.inner_vlan].into_iter().flatten() {
+            remember(&mut self.vlans, vlan);
+        }
+        if let Some(vni) = below.vni {
+            self.fields.number("vni", i64::from(vni));
         }
     }
 
@@ -399,7 +410,9 @@ impl Session {
             resp.port = crate::icmp::counterpart(self.ip_proto, kind, code).0;
         }
         let uid = Uid::default();
-        Some(crate::community::id(&FlowId { uid, orig, resp, transport: self.transport }, self.ip_proto))
+        let flow = FlowId { uid, orig, resp, transport: self.transport };
+        let id = if self.ip_proto == 50 { crate::community::id_with_ports } else { crate::community::id };
+        Some(id(&flow, self.ip_proto))
     }
 }
 
@@ -439,6 +452,12 @@ const LAYERS: [(Layers, &str); 7] = [
     (Layers::PPPOE, "pppoe"),
     (Layers::PPP, "ppp"),
 ];
+
+fn note_mac(macs: &mut Vec<[u8; 6]>, mac: [u8; 6]) {
+    if macs.len() < MAX_MACS {
+        remember(macs, mac);
+    }
+}
 
 fn remember<T: PartialEq>(values: &mut Vec<T>, value: T) {
     if values.len() < MAX_VALUES && !values.contains(&value) {

@@ -8,6 +8,7 @@ use ahash::AHashMap;
 
 use super::Fields;
 use super::session::Session;
+use super::stray::Stray;
 use super::tcp::Segment;
 use crate::flow::key::Key;
 use crate::log::Record;
@@ -92,7 +93,7 @@ impl Sessions {
         let flipped = segment.is_some_and(Segment::is_answer);
         let Some(session) = self.session(key, below.at, |serial| {
             let (from, to) = if flipped { (dst, src) } else { (src, dst) };
-            Session::new(serial, key, from, to, transport, packet.protocol, below)
+            Session::new(serial, key, from, to, transport, packet.protocol, name(packet.protocol), below)
         }) else {
             return false;
         };
@@ -110,14 +111,20 @@ impl Sessions {
         is_unsound
     }
 
-    /// Counts a frame that carries no IP.
-    pub(crate) fn frame(&mut self, below: &Below) {
-        let Some(kind) = below.ethertype else { return };
+    /// Counts a frame that carries no IP; within a packet it is the packet's.
+    pub(crate) fn frame(&mut self, payload: &[u8], below: &Below, carrier: Option<&Ip<'_>>) {
+        let Some(stray) = Stray::of(below, payload) else { return };
         let nowhere = |port| Endpoint { addr: IpAddr::V4(Ipv4Addr::UNSPECIFIED), port };
-        let (src, dst) = (nowhere(kind), nowhere(u16::MAX));
-        let key = Key::new(src, dst, Transport::Other(0), false);
-        if let Some(session) = self.session(key, below.at, |serial| Session::new(serial, key, src, dst, Transport::Other(0), 0, below)) {
-            session.frame(below);
+        let end = |addr| Endpoint { addr, port: 0 };
+        let (src, dst, proto, name) = match carrier {
+            None => (nowhere(stray.kind), nowhere(u16::MAX), 0, stray.name),
+            Some(ip) => (end(ip.src), end(ip.dst), ip.protocol, if stray.name == "arp" { "arp" } else { "corrupt-ip" }),
+        };
+        let transport = Transport::Other(proto);
+        let key = Key::new(src, dst, transport, false);
+        let below = Below { outer: None, ..*below };
+        if let Some(session) = self.session(key, below.at, |serial| Session::new(serial, key, src, dst, transport, proto, name, &below)) {
+            session.frame(stray, payload, &below, carrier);
         }
         self.cut(&key);
     }
@@ -238,6 +245,21 @@ const fn transport(protocol: u8) -> Transport {
         17 => Transport::Udp,
         1 | 58 => Transport::Icmp,
         other => Transport::Other(other),
+    }
+}
+
+/// Arkime's name of what travels over IP.
+const fn name(protocol: u8) -> &'static str {
+    match protocol {
+        1 | 58 => "icmp",
+        2 => "igmp",
+        6 => "tcp",
+        17 => "udp",
+        50 => "esp",
+        89 => "ospf",
+        103 => "pim",
+        132 => "sctp",
+        _ => "unknown-ip",
     }
 }
 
