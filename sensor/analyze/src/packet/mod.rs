@@ -52,6 +52,7 @@ impl Layers {
     pub(crate) const MPLS: Self = Self(16);
     pub(crate) const PPPOE: Self = Self(32);
     pub(crate) const PPP: Self = Self(64);
+    pub(crate) const VXLAN_GPE: Self = Self(128);
 
     pub(crate) const fn add(&mut self, other: Self) {
         self.0 |= other.0;

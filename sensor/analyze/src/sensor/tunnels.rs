@@ -177,7 +177,9 @@ impl Sensor {
                     }
                     let mut inner_below = Below { outer: Some((packet.src, packet.dst)), ..*below };
                     inner_below.vni = tunnel::network(kind, data);
-                    if let Some(layer) = kind.layer() {
+                    if tunnel::is_generic(kind, data) {
+                        inner_below.layers.add(Layers::VXLAN_GPE);
+                    } else if let Some(layer) = kind.layer() {
                         inner_below.layers.add(layer);
                     }
                     if !is_sure && !looks_like_ip(&inner) {

@@ -126,8 +126,13 @@ pub(crate) fn open(kind: Udp, bytes: &[u8]) -> Opened<'_> {
 /// The virtual network that a tunnel's packet belongs to: RFC 7348 §5 and RFC 8926 §3.4 put it in the same place.
 pub(crate) fn network(kind: Udp, bytes: &[u8]) -> Option<u32> {
     let mut r = Reader::new(bytes);
-    r.skip(4)?;
-    matches!(kind, Udp::Vxlan | Udp::Geneve).then(|| r.u24()).flatten()
+    let _head = r.u32()?;
+    (matches!(kind, Udp::Vxlan | Udp::Geneve) && !is_generic(kind, bytes)).then(|| r.u24()).flatten()
+}
+
+/// Whether it is VXLAN's generic extension (draft-ietf-nvo3-vxlan-gpe §3.1: flag P).
+pub(crate) fn is_generic(kind: Udp, bytes: &[u8]) -> bool {
+    kind == Udp::Vxlan && bytes.first().is_some_and(|flags| flags & 0x04 != 0)
 }
 
 /// The tag of the network that ERSPAN of type II or III mirrors (draft-foschiano-erspan §4.2).

@@ -279,10 +279,11 @@ impl Session {
             below.l2_src.into_iter().for_each(|mac| note_mac(&mut self.sides.of_mut(from).macs, mac));
             below.l2_dst.into_iter().for_each(|mac| note_mac(&mut self.sides.of_mut(from.flip()).macs, mac));
         }
-        // Of what carries a packet, Arkime does not ask who began.
+        // Of what carries a packet, Arkime does not ask who began; and the hardware addresses of its frame stand the
+        // other way round, as in its documents.
         if let Some((src, dst)) = below.outer_l2 {
-            note_mac(&mut self.sides.orig.outer_macs, src);
-            note_mac(&mut self.sides.resp.outer_macs, dst);
+            note_mac(&mut self.sides.orig.outer_macs, dst);
+            note_mac(&mut self.sides.resp.outer_macs, src);
         }
         if let Some((src, dst)) = below.outer {
             remember(&mut self.sides.orig.outer, src);
@@ -401,7 +402,7 @@ impl Session {
 
     /// Only of the protocols that Arkime computes it for.
     fn community_id(&self) -> Option<String> {
-        if !matches!(self.ip_proto, 1 | 6 | 17 | 50 | 58 | 132) {
+        if !matches!(self.ip_proto, 1 | 6 | 17 | 50 | 58 | 132) || self.transport == Transport::Other(17) {
             return None;
         }
         let (mut orig, mut resp) = (self.source, self.destination);
@@ -443,9 +444,10 @@ impl Side {
 const RECORD_HEADER: u32 = 16;
 
 /// Encapsulations that Arkime names among the protocols.
-const LAYERS: [(Layers, &str); 7] = [
+const LAYERS: [(Layers, &str); 8] = [
     (Layers::GRE, "gre"),
     (Layers::VXLAN, "vxlan"),
+    (Layers::VXLAN_GPE, "vxlan-gpe"),
     (Layers::GENEVE, "geneve"),
     (Layers::GTP, "gtp"),
     (Layers::MPLS, "mpls"),

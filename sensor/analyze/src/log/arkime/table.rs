@@ -122,7 +122,9 @@ impl Sessions {
         };
         let transport = Transport::Other(proto);
         let key = Key::new(src, dst, transport, false);
-        let below = Below { outer: None, ..*below };
+        // What a packet carries has that packet's type, whatever the frame within it says.
+        let ethertype = carrier.map_or(below.ethertype, |ip| Some(if ip.src.is_ipv4() { 0x0800 } else { 0x86dd }));
+        let below = Below { outer: None, ethertype, ..*below };
         if let Some(session) = self.session(key, below.at, |serial| Session::new(serial, key, src, dst, transport, proto, name, &below)) {
             session.frame(stray, payload, &below, carrier);
         }

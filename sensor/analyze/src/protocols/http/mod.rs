@@ -133,6 +133,8 @@ struct Http {
     weird_line: bool,
     /// Method and header of the request at hand, if a session wants to know of them.
     request: Option<(Vec<u8>, Box<arkime::Head>)>,
+    /// Requests are no longer told to the session.
+    is_deaf: bool,
 }
 
 impl Analyzer for Http {
@@ -329,8 +331,16 @@ impl Http {
         out.confirm();
         self.is_connect = request.method.eq_ignore_ascii_case(b"CONNECT");
         self.transactions.request(request.method, target, out);
-        if out.session().is_some() {
-            self.request = Some((request.method.to_vec(), Box::new(arkime::Head::new(request.target))));
+        if let Some(fields) = out.session() {
+            if !KNOWN.contains(&request.method) || request.version.is_none() {
+                self.is_deaf = true;
+            } else if let Some(blank) = memchr::memchr(b' ', request.target) {
+                // Arkime's parser stops here, and knows no more than the target up to there.
+                fields.some("http.uri", request.target.get(..blank));
+                self.is_deaf = true;
+            } else if !self.is_deaf {
+                self.request = Some((request.method.to_vec(), Box::new(arkime::Head::new(request.target))));
+            }
         }
         let message = Message::new(Direction::Originator, version, 0, BodyExpected::Maybe);
         self.begin(Direction::Originator, message, out);
