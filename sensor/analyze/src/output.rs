@@ -154,7 +154,8 @@ impl Output<'_> {
 
     /// Whether the beginning of the TCP connection was missed: most analyzers then stay silent, as Zeek's do.
     pub fn is_partial(&self) -> bool {
-        self.notes.is_partial
+        // Arkime does not mind.
+        self.notes.is_partial && !self.sink.sessions.as_ref().is_some_and(|sessions| sessions.is_lent)
     }
 
     /// A limit was exceeded: what follows is not analysed in full, and `history` says so with an `X`.

@@ -276,11 +276,15 @@ impl Sensor {
             self.sink.weird_at(below.at, Place::Packet(packet.src, packet.dst), name, None, None);
         }
         if let Some(whole) = whole {
+            let part = packet.total_len;
             let header = packet.total_len.saturating_sub(packet.payload_len);
             let (protocol, skip) = ip::after_fragments(&packet, &whole);
             let payload = whole.get(skip..).unwrap_or_default();
             let packet = Ip { protocol, payload, payload_len: payload.len(), total_len: header + whole.len(), fragment: None, ..packet };
-            self.transport(&packet, &Below { cut: 0, ..*below }, carriers);
+            // Arkime's length of a packet that came in parts is that of the whole, under the last part's lower layers.
+            let lower = (below.captured as usize).saturating_sub(part);
+            let captured = u32::try_from(lower + packet.total_len).unwrap_or(u32::MAX);
+            self.transport(&packet, &Below { cut: 0, captured, ..*below }, carriers);
         }
     }
 

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::identity::Identity;
 use super::stray::Stray;
 use super::talk::Talk;
-use super::tcp::{Segment, Tcp};
+use super::tcp::{NO_ANSWER, Segment, Tcp};
 use super::{Fields, SESSIONS};
 use crate::flow::key::Key;
 use crate::log::{Json, Log, Record, Row};
@@ -243,6 +243,8 @@ impl Session {
         });
         if let Some(tag) = outcome.tag {
             self.fields.tag(tag);
+            // What Arkime reads although the answer to the SYN was not seen, Zeek leaves out.
+            self.is_unsound |= tag == NO_ANSWER;
         }
         let closes = outcome.closed && !self.is_closed;
         self.is_closed |= outcome.closed;

@@ -100,10 +100,11 @@ impl Sessions {
         if !is_sound || is_lent {
             session.is_unsound = true;
         }
-        let is_unsound = session.is_unsound;
         let from =
             if matches!(packet.protocol, 2 | 103) || session.is_from(src, dst) { Direction::Originator } else { Direction::Responder };
-        if session.packet(from, packet, below, segment) {
+        let closes = session.packet(from, packet, below, segment);
+        let is_unsound = session.is_unsound;
+        if closes {
             let (at, serial) = (below.at + CLOSED, session.serial());
             self.deadlines.push(Reverse((at, serial, key)));
         }

@@ -20,6 +20,9 @@ pub(super) struct Segment {
     header_len: usize,
 }
 
+/// Arkime's tag of a connection whose SYN was seen, but no answer to it.
+pub(super) const NO_ANSWER: &str = "no-syn-ack";
+
 const FIN: u16 = 0x01;
 const SYN: u16 = 0x02;
 const RST: u16 = 0x04;
@@ -205,7 +208,7 @@ impl Tcp {
             return outcome;
         }
         if self.has_handshake && self.flags.syn_ack == 0 && self.sides.of(from).next == 0 {
-            outcome.tag = Some("no-syn-ack");
+            outcome.tag = Some(NO_ANSWER);
             self.sides.of_mut(from).next = segment.seq;
         }
         if self.waiting.len() > MAX_WAITING {

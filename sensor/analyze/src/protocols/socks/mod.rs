@@ -189,7 +189,7 @@ impl Proxied {
         self.requested = true;
         if let Some(fields) = out.session() {
             fields.protocol("socks");
-            if let Some(addr) = target.host {
+            if let (Some(addr), None) = (target.host, &target.name) {
                 fields.set("socks.ip", addr.to_string().as_bytes());
             }
             if let Some(name) = &target.name {

@@ -283,7 +283,10 @@ impl Session {
             out.weird_detail("SSL_zero_length_certificate", None, None);
             return;
         }
-        if let Some(fields) = out.session() {
+        // Arkime reads the server's side alone.
+        if !client
+            && let Some(fields) = out.session()
+        {
             x509::arkime::tell(octets, fields);
         }
         let fingerprint = x509::seen(octets, first, client, out);
