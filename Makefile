@@ -48,6 +48,7 @@ conformance: build ## how many of the peers' expected logs are met; the same cap
 
 bench: build ## speed beside tcpdump, and beside Suricata and Zeek where they are installed
 	@sensor/bench/run
+	@$(CARGO) bench --locked -p forward --bench delivery
 	@$(CARGO) bench --locked -p tenrec --bench live
 
 iso: ## build the appliance image

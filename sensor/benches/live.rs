@@ -219,6 +219,7 @@ fn pcap_options(folder: &Path) -> pcap::Options {
         budget_bytes: 0,
         floor_bytes: 1 << 30,
         snap: 0,
+        events: None,
     }
 }
 

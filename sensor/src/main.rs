@@ -1,6 +1,7 @@
 //! The command line `tenrec`.
 
 mod collect;
+mod follow;
 mod service;
 
 use std::io::IsTerminal;
@@ -39,6 +40,8 @@ enum Command {
     Check(Settings),
     /// Write the default settings to standard output, each explained
     Settings,
+    /// Follow log files of other programs and forward their lines, as Filebeat does with the same configuration
+    Forward(follow::Follow),
     /// Receive what sensors forward, for demonstrations and small sites
     Collector(collect::Collect),
     /// Scan carved files; started by `run`
@@ -155,6 +158,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Command::KeepInterfaces => service::keep_interfaces(),
+        Command::Forward(args) => follow::run(args),
         Command::Collector(args) => service::with_settings(args.settings.clone().as_deref(), |settings, _| collect::run(args, settings)),
         Command::Scan(args) => scan::main(args),
         Command::Completions { shell } => {

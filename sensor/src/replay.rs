@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use analyze::{Frame, Link, Time};
+use analyze::{Frame, Link, Position, Time};
 use pcap_parser::data::{PacketData, get_packetdata};
 use pcap_parser::pcapng::Block;
 use pcap_parser::traits::PcapReaderIterator;
@@ -133,7 +133,7 @@ impl Replay {
                                 data: packet.data,
                                 interface: 0,
                                 link,
-                                position: Some(self.position),
+                                position: Some(Position { file: 0, offset: self.position }),
                             };
                             self.frames += 1;
                             take(&frame);
@@ -220,7 +220,7 @@ fn ng_block(
                 data,
                 interface: u16::try_from(packet.if_id).unwrap_or(u16::MAX),
                 link: interface.link,
-                position: Some(position),
+                position: Some(Position { file: 0, offset: position }),
             });
         }
         Block::SimplePacket(packet) => {
@@ -228,7 +228,14 @@ fn ng_block(
             let layer = Linktype(i32::from(link.0));
             if let Some(PacketData::L2(data)) = get_packetdata(packet.data, layer, packet.data.len()) {
                 *frames += 1;
-                take(&Frame { at: Time::default(), wire_len: packet.origlen, data, interface: 0, link, position: Some(position) });
+                take(&Frame {
+                    at: Time::default(),
+                    wire_len: packet.origlen,
+                    data,
+                    interface: 0,
+                    link,
+                    position: Some(Position { file: 0, offset: position }),
+                });
             }
         }
         _ => {}

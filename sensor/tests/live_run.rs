@@ -229,6 +229,7 @@ fn live_and_from_its_own_captures_the_same_rows_come_out() {
         assert!(live.iter().any(|(log, lines)| log == "conn.log" && lines.len() == 50), "{live:?}");
         assert!(live.iter().any(|(log, lines)| log == "http.log" && lines.len() == 50), "{live:?}");
         let captures: Vec<_> = fs::read_dir(daemon.path("pcap")).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let captures: Vec<_> = captures.into_iter().filter(|path| packets::Name::of(path).is_some()).collect();
         if compression == "none" {
             let mut capture = pcap::Capture::from_file(&captures[0]).unwrap();
             let mut theirs = Vec::new();

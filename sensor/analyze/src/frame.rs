@@ -15,8 +15,17 @@ pub struct Frame<'a> {
     pub interface: u16,
     /// What `data` starts with.
     pub link: Link,
-    /// Where the record of the frame begins in the file that it came from.
-    pub position: Option<u64>,
+    /// Where the record of the frame is kept, if it is.
+    pub position: Option<Position>,
+}
+
+/// Where a frame's record begins in a capture file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position {
+    /// Number of the file on this sensor, from 1; 0 for a file that is none of the sensor's own (`tenrec read`).
+    pub file: u32,
+    /// Bytes of the file before the record, uncompressed.
+    pub offset: u64,
 }
 
 /// Link layer of a frame, numbered as in PCAP files (tcpdump.org/linktypes).

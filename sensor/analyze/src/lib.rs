@@ -32,7 +32,7 @@ mod weird;
 
 pub use detect::{Alert, Detect, Sight};
 pub use flow::record::{CONN, ConnRecord};
-pub use frame::{Frame, Link};
+pub use frame::{Frame, Link, Position};
 pub use id::{Direction, Endpoint, FlowId, Pair, Transport, Uid, UidSource};
 pub use options::{Carve, Network, Options};
 pub use output::{FlowNotes, Output};

@@ -11,10 +11,13 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::client::{WebPkiServerVerifier, verify_server_cert_signed_by_trust_anchor};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::server::ParsedCertificate;
-use rustls::{AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::version::{TLS12, TLS13};
+use rustls::{
+    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme, SupportedProtocolVersion,
+};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use settings::{Forward, Verify};
+use settings::{Forward, TlsVersion, Verify};
 
 /// The client's side of TLS as the settings want it. Files are read anew at each call, so that renewed certificates are taken
 /// over at the next connect.
@@ -25,7 +28,7 @@ pub(crate) fn client_config(settings: &Forward) -> Result<ClientConfig, String> 
     let provider = Arc::new(aws_lc_rs::default_provider());
     let verifier = verifier(settings, &provider)?;
     let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(&versions(settings))
         .map_err(|error| error.to_string())?
         .dangerous()
         .with_custom_certificate_verifier(verifier);
@@ -44,6 +47,14 @@ pub(crate) fn client_config(settings: &Forward) -> Result<ClientConfig, String> 
         }
         _ => Ok(builder.with_no_client_auth()),
     }
+}
+
+fn versions(settings: &Forward) -> Vec<&'static SupportedProtocolVersion> {
+    let version = |version: &TlsVersion| match version {
+        TlsVersion::V12 => &TLS12,
+        TlsVersion::V13 => &TLS13,
+    };
+    settings.tls_versions.iter().map(version).collect()
 }
 
 fn verifier(settings: &Forward, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, String> {

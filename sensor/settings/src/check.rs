@@ -58,6 +58,9 @@ pub(crate) fn check(s: &Sections) -> Vec<Broken> {
     rule("forward.ca", !f.enabled || !f.tls || f.verify == Verify::None || f.ca.is_some(), &|| {
         format!("forward.verify = \"{}\" needs the certificate of the collector's CA: set forward.ca to its file", f.verify)
     });
+    rule("forward.tls_versions", !f.tls || !f.tls_versions.is_empty(), &|| {
+        "no version of TLS is named: \"1.2\", \"1.3\" or both".to_owned()
+    });
     rule("forward.key", f.certificate.is_none() || f.key.is_some(), &|| "forward.certificate is set and its private key is not".to_owned());
     rule("forward.certificate", f.key.is_none() || f.certificate.is_some(), &|| "forward.key is set and its certificate is not".to_owned());
 

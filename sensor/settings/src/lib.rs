@@ -29,7 +29,9 @@ pub use environment::{OVERRIDES, Override};
 pub use error::{Error, Place, Problem};
 pub use model::{Analysis, Capture, Collector, Control, Disk, Files, Forward, Logs, Node, Pcap, Scan, Spool, Web};
 pub use section::{Key, Section};
-pub use values::{CaptureMode, CarvingMode, ClientCertificates, Compression, Host, Network, Preservation, Profile, Verify, ZeekFormat};
+pub use values::{
+    CaptureMode, CarvingMode, ClientCertificates, Compression, Host, Network, Preservation, Profile, TlsVersion, Verify, ZeekFormat,
+};
 
 /// Where the settings are when no path is given.
 pub const DEFAULT_PATH: &str = "/etc/tenrec/tenrec.toml";
@@ -182,10 +184,16 @@ pub fn default_toml() -> String {
 
 fn name_the_node(sections: &mut Sections) {
     if sections.node.name.is_empty() {
-        let host = rustix::system::uname();
-        let name = host.nodename().to_string_lossy().replace(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '.', "-");
-        sections.node.name = if name.is_empty() { "tenrec".to_owned() } else { name };
+        sections.node.name = host_name();
     }
+}
+
+/// The machine's name, of letters, digits, `-` and `.`; `tenrec` where it has none.
+#[must_use]
+pub fn host_name() -> String {
+    let host = rustix::system::uname();
+    let name = host.nodename().to_string_lossy().replace(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '.', "-");
+    if name.is_empty() { "tenrec".to_owned() } else { name }
 }
 
 /// Sections and keys that do not exist, with the nearest that does.

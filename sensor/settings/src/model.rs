@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use crate::section::section;
-use crate::values::{CaptureMode, CarvingMode, ClientCertificates, Compression, Host, Network, Preservation, Profile, Verify, ZeekFormat};
+use crate::values::{
+    CaptureMode, CarvingMode, ClientCertificates, Compression, Host, Network, Preservation, Profile, TlsVersion, Verify, ZeekFormat,
+};
 
 section! {
     /// Who this sensor is, in every record it sends.
@@ -153,8 +155,10 @@ section! {
         pub hosts: Vec<Host> = Vec::new();
         /// Whether records are spread over all collectors at once; the others take the share of one that fails.
         pub balance: bool = false;
-        /// Whether the connection is encrypted (TLS 1.2 or 1.3).
+        /// Whether the connection is encrypted.
         pub tls: bool = true;
+        /// Versions of TLS that are offered.
+        pub tls_versions: Vec<TlsVersion> = vec![TlsVersion::V12, TlsVersion::V13];
         /// Certificate of the CA that signed the collector's certificate, PEM.
         pub ca: Option<PathBuf> = None, shown as "\"/etc/tenrec/certs/ca.crt\"";
         /// This sensor's own certificate, PEM, where the collector wants one.

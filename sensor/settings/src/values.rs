@@ -130,6 +130,16 @@ words! {
 }
 
 words! {
+    /// A version of TLS.
+    pub enum TlsVersion {
+        /// TLS 1.2, the only one that Malcolm's own sensors offer.
+        V12 = "1.2",
+        /// TLS 1.3.
+        V13 = "1.3",
+    }
+}
+
+words! {
     /// Whether the embedded collector asks for client certificates.
     pub enum ClientCertificates {
         /// Never asked for.

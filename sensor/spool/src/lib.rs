@@ -4,7 +4,7 @@
 //! folder/
 //!   lock                      held by the one process that may write
 //!   00000000000000000001.seg  blocks, named by the first sequence number in it
-//!   <reader>.cursor           what that reader has acknowledged
+//!   <reader>.cursor           what that reader has acknowledged, in two slots
 //!
 //! block    length u32 | crc32c u32 | sequence u64 | payload          little-endian, payload of `length` bytes
 //! payload  count u32 | unpacked u32 | LZ4 block of `count` records   the checksum covers all but itself and the length
@@ -16,8 +16,9 @@
 //! * A record that was appended and flushed survives the death of the process; one that was synced survives the death of
 //!   the machine. [`Writer::flush`] syncs by itself when the last sync is [`Options::sync_every`] ago: a power cut costs
 //!   that much at most.
-//! * A record is given to a reader until the reader acknowledges it, each time byte for byte the same. Cursors are written
-//!   as temporary file, fsync, rename, fsync of the folder, at most twice a second: after a crash the last half second comes twice.
+//! * A record is given to a reader until the reader acknowledges it, each time byte for byte the same. An acknowledgement
+//!   survives the death of the process at once, and that of the machine when half a second is over: after a power cut
+//!   that much comes twice.
 //! * A torn tail is cut off at the next start; a corrupt middle is skipped and counted, and what follows is delivered.
 //! * Memory is bounded: one block (128 KiB, or one record of up to 16 MiB) for the writer and for each reader.
 //! * The folder stays below its budget: the oldest segment goes, and what nobody had acknowledged is counted as lost.
@@ -29,6 +30,7 @@
 
 mod block;
 mod cursor;
+mod disk;
 mod reader;
 mod segment;
 mod shared;

@@ -1,15 +1,16 @@
 //! The reading side: batches from the first record that is not acknowledged, and again after a rewind.
 
-use std::fs::File;
 use std::time::{Duration, Instant};
 
 use tracing::{error, warn};
 
+use crate::cursor::Cursor;
+use crate::disk::{Mode, Opened};
 use crate::segment::{self, Found};
 use crate::shared::{Segment, Shared, Stats};
-use crate::{Error, block, cursor};
+use crate::{Error, block};
 
-/// Shortest time between two writes of the cursor.
+/// Longest time for which acknowledgements are not durable, while they come.
 const SAVE_EVERY: Duration = Duration::from_millis(500);
 
 /// Consecutive records, copied out of the spool.
@@ -61,6 +62,8 @@ pub struct Reader {
     /// Sequence number of the next record to give out.
     position: u64,
     open: Option<Open>,
+    /// Opened with the first acknowledgement.
+    cursor: Option<Cursor>,
     saved: Instant,
     unsaved: bool,
 }
@@ -68,7 +71,7 @@ pub struct Reader {
 /// The segment being read.
 struct Open {
     first: u64,
-    file: File,
+    file: Box<dyn Opened>,
     offset: u64,
     /// Records of the block being read, and where in it.
     records: Vec<u8>,
@@ -80,7 +83,7 @@ struct Open {
 
 impl Reader {
     pub(crate) fn new(shared: Shared, name: String, position: u64) -> Self {
-        Self { shared, name, position, open: None, saved: Instant::now(), unsaved: false }
+        Self { shared, name, position, open: None, cursor: None, saved: Instant::now(), unsaved: false }
     }
 
     /// The next records: at most `records` of them, and no further one once `bytes` are reached. Empty when there are none yet.
@@ -130,20 +133,34 @@ impl Reader {
         self.shared.delete_acknowledged(&mut state);
         drop(state);
         self.unsaved = true;
+        self.write()?;
         if self.saved.elapsed() >= SAVE_EVERY { self.save() } else { Ok(()) }
     }
 
-    /// Writes the cursor now.
+    /// Makes durable what was acknowledged.
     ///
     /// # Errors
     /// When the disk refuses.
     pub fn save(&mut self) -> Result<(), Error> {
         if self.unsaved {
             self.saved = Instant::now();
-            cursor::save(&self.shared.folder, &self.name, self.acknowledged())?;
+            // Once more: the last write may have failed.
+            self.write()?;
+            if let Some(cursor) = &mut self.cursor {
+                cursor.sync()?;
+            }
             self.unsaved = false;
         }
         Ok(())
+    }
+
+    fn write(&mut self) -> Result<(), Error> {
+        let place = self.acknowledged();
+        let cursor = match &mut self.cursor {
+            Some(cursor) => cursor,
+            none => none.insert(Cursor::open(self.shared.disk.as_ref(), &self.shared.folder, &self.name)?),
+        };
+        cursor.write(place)
     }
 
     /// The counters of the spool.
@@ -164,7 +181,7 @@ impl Reader {
             let open = match &mut self.open {
                 Some(open) if open.first == segment.first => open,
                 place => {
-                    let file = File::open(&path).map_err(Error::disk("open", &path))?;
+                    let file = self.shared.disk.open(&path, Mode::Read).map_err(Error::disk("open", &path))?;
                     place.insert(Open {
                         first: segment.first,
                         file,
@@ -183,7 +200,7 @@ impl Reader {
                 self.open = None;
                 continue;
             }
-            match segment::read(&open.file, open.offset, segment.bytes).map_err(Error::disk("read", &path))? {
+            match segment::read(open.file.as_ref(), open.offset, segment.bytes).map_err(Error::disk("read", &path))? {
                 Found::Block { header, count, payload, next } => {
                     open.offset = next;
                     open.next = header.sequence + u64::from(count);
@@ -200,7 +217,8 @@ impl Reader {
                 Found::Corrupt => {
                     let offset = open.offset;
                     warn!(path = %path.display(), offset, "corrupt block in the spool, skipped");
-                    let resumed = segment::resume(&open.file, offset, segment.bytes, open.next).map_err(Error::disk("read", &path))?;
+                    let resumed =
+                        segment::resume(open.file.as_ref(), offset, segment.bytes, open.next).map_err(Error::disk("read", &path))?;
                     open.offset = resumed.unwrap_or(segment.bytes);
                     if resumed.is_none() {
                         skip(&self.shared, &mut self.position, segment.next);

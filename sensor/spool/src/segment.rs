@@ -1,12 +1,11 @@
 //! Segments: names, and the walk over the blocks of one, past corruption.
 
-use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::Error;
 use crate::block::{HEADER, Header};
+use crate::disk::{Disk, Opened};
 
 const SUFFIX: &str = ".seg";
 
@@ -15,12 +14,9 @@ pub(crate) fn path(folder: &Path, first: u64) -> PathBuf {
 }
 
 /// First sequence numbers of all segments in `folder`, ascending. Other files are left alone.
-pub(crate) fn list(folder: &Path) -> Result<Vec<u64>, Error> {
-    let entries = fs::read_dir(folder).map_err(Error::disk("read the folder", folder))?;
-    let mut firsts: Vec<u64> = entries
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.strip_suffix(SUFFIX)?.parse().ok())
-        .filter(|first| *first > 0)
-        .collect();
+pub(crate) fn list(disk: &dyn Disk, folder: &Path) -> Result<Vec<u64>, Error> {
+    let names = disk.names(folder).map_err(Error::disk("read the folder", folder))?;
+    let mut firsts: Vec<u64> = names.iter().filter_map(|name| name.strip_suffix(SUFFIX)?.parse().ok()).filter(|first| *first > 0).collect();
     firsts.sort_unstable();
     Ok(firsts)
 }
@@ -35,7 +31,7 @@ pub(crate) enum Found {
 }
 
 /// Reads the block at `offset` of a segment that is valid up to `end`.
-pub(crate) fn read(file: &File, offset: u64, end: u64) -> io::Result<Found> {
+pub(crate) fn read(file: &dyn Opened, offset: u64, end: u64) -> io::Result<Found> {
     let mut head = [0; HEADER];
     if end.saturating_sub(offset) < HEADER as u64 {
         return Ok(Found::Corrupt);
@@ -57,7 +53,7 @@ pub(crate) fn read(file: &File, offset: u64, end: u64) -> io::Result<Found> {
 /// The offset of the first valid block after the corrupt place `offset`, of a sequence number not below `least`.
 ///
 /// Tries every byte, since a flipped bit in a length hides where the next block begins. Holds the rest of the segment in memory.
-pub(crate) fn resume(file: &File, offset: u64, end: u64, least: u64) -> io::Result<Option<u64>> {
+pub(crate) fn resume(file: &dyn Opened, offset: u64, end: u64, least: u64) -> io::Result<Option<u64>> {
     let length = usize::try_from(end.saturating_sub(offset)).map_err(|_| io::ErrorKind::FileTooLarge)?;
     let mut rest = vec![0; length];
     file.read_exact_at(&mut rest, offset)?;
@@ -81,8 +77,8 @@ pub(crate) struct Extent {
 }
 
 /// Walks the segment that begins with `first` and finds where what is valid ends.
-pub(crate) fn measure(file: &File, first: u64) -> io::Result<Extent> {
-    let end = file.metadata()?.len();
+pub(crate) fn measure(file: &dyn Opened, first: u64) -> io::Result<Extent> {
+    let end = file.len()?;
     let mut extent = Extent { valid: 0, next: first };
     let mut offset = 0;
     while offset < end {
@@ -98,8 +94,4 @@ pub(crate) fn measure(file: &File, first: u64) -> io::Result<Extent> {
         }
     }
     Ok(extent)
-}
-
-pub(crate) fn sync_folder(folder: &Path) -> Result<(), Error> {
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(Error::disk("sync the folder", folder))
 }

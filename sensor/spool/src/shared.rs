@@ -1,12 +1,12 @@
 //! What writer and readers know together: which segments exist, how far they are readable, who has acknowledged what.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fs;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tracing::{error, warn};
 
+use crate::disk::Disk;
 use crate::segment;
 
 /// A segment as readers may see it.
@@ -77,13 +77,14 @@ impl State {
 
 #[derive(Clone)]
 pub(crate) struct Shared {
+    pub(crate) disk: Arc<dyn Disk>,
     pub(crate) folder: Arc<PathBuf>,
     state: Arc<Mutex<State>>,
 }
 
 impl Shared {
-    pub(crate) fn new(folder: PathBuf, state: State) -> Self {
-        Self { folder: Arc::new(folder), state: Arc::new(Mutex::new(state)) }
+    pub(crate) fn new(disk: Arc<dyn Disk>, folder: PathBuf, state: State) -> Self {
+        Self { disk, folder: Arc::new(folder), state: Arc::new(Mutex::new(state)) }
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
@@ -123,7 +124,7 @@ impl Shared {
     fn delete_oldest(&self, state: &mut State) {
         let Some(oldest) = state.segments.pop_front() else { return };
         let path = segment::path(&self.folder, oldest.first);
-        if let Err(error) = fs::remove_file(&path) {
+        if let Err(error) = self.disk.remove(&path) {
             warn!(path = %path.display(), %error, "cannot delete a segment of the spool");
         }
     }

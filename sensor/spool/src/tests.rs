@@ -1,6 +1,7 @@
-use std::cell::Cell;
+mod model;
+mod power;
+
 use std::fs::{self, OpenOptions};
-use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -56,7 +57,7 @@ fn drain(reader: &mut Reader) -> Vec<usize> {
 }
 
 fn segments(folder: &Path) -> Vec<PathBuf> {
-    segment::list(folder).unwrap().into_iter().map(|first| segment::path(folder, first)).collect()
+    segment::list(&disk::Real, folder).unwrap().into_iter().map(|first| segment::path(folder, first)).collect()
 }
 
 fn spool() -> (TempDir, Writer) {
@@ -208,25 +209,17 @@ fn over_budget_the_oldest_go_and_are_counted() {
     assert_eq!(stats.lost(), stats.deleted);
 }
 
-thread_local! {
-    /// Bytes that the disk still takes.
-    static ROOM: Cell<usize> = const { Cell::new(usize::MAX) };
-}
-
-/// Takes what there is room for, then says that the disk is full, as write(2) does.
-fn bounded(file: &fs::File, bytes: &[u8], offset: u64) -> io::Result<()> {
-    let room = ROOM.get();
-    let taken = room.min(bytes.len());
-    ROOM.set(room - taken);
-    file.write_all_at(&bytes[..taken], offset)?;
-    if taken < bytes.len() { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+/// A spool on a disk that takes so many bytes.
+fn bounded(room: usize) -> (model::Model, Writer) {
+    let disk = model::Model::default();
+    disk.set_room(Some(room));
+    let writer = Writer::open_on(Arc::new(disk.clone()), Path::new("/spool"), options(), None).unwrap();
+    (disk, writer)
 }
 
 #[test]
 fn a_full_disk_refuses_and_counts_and_takes_again_when_there_is_room() {
-    let (folder, mut writer) = spool();
-    writer.write_with(bounded);
-    ROOM.set(1000);
+    let (disk, mut writer) = bounded(1000);
     let mut taken = Vec::new();
     for number in 0..60 {
         match writer.append(&record(number)) {
@@ -237,7 +230,7 @@ fn a_full_disk_refuses_and_counts_and_takes_again_when_there_is_room() {
     assert!(matches!(writer.flush(), Err(Error::Full { .. })));
     assert!(taken.len() < 20);
     assert_eq!(writer.stats().refused as usize, 60 - taken.len());
-    ROOM.set(usize::MAX);
+    disk.set_room(None);
     for number in 60..70 {
         writer.append(&record(number)).unwrap();
         taken.push(number);
@@ -245,19 +238,17 @@ fn a_full_disk_refuses_and_counts_and_takes_again_when_there_is_room() {
     writer.flush().unwrap();
     assert_eq!(drain(&mut writer.reader("a").unwrap()), taken);
     drop(writer);
-    let writer = Writer::open(folder.path(), options()).unwrap();
+    let writer = Writer::open_on(Arc::new(disk), Path::new("/spool"), options(), None).unwrap();
     assert_eq!(drain(&mut writer.reader("b").unwrap()), taken);
 }
 
 #[test]
 fn a_record_appended_between_two_refused_flushes_is_not_forgotten() {
-    let (_folder, mut writer) = spool();
-    writer.write_with(bounded);
-    ROOM.set(0);
+    let (disk, mut writer) = bounded(0);
     writer.append(&record(0)).unwrap();
     writer.flush().unwrap_err();
     writer.append(&record(1)).unwrap();
-    ROOM.set(usize::MAX);
+    disk.set_room(None);
     writer.flush().unwrap();
     assert_eq!(drain(&mut writer.reader("a").unwrap()), [0, 1]);
 }

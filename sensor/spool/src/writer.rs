@@ -1,9 +1,7 @@
 //! The writing side: records become blocks, blocks become segments.
 
 use std::collections::VecDeque;
-use std::fs::{self, File, OpenOptions};
-use std::io;
-use std::os::unix::fs::FileExt as _;
+use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,6 +10,7 @@ use rustix::fs::{FlockOperation, flock};
 use tracing::{info, warn};
 
 use crate::block::{self, MAX_RECORD};
+use crate::disk::{Disk, Mode, Opened, Real};
 use crate::shared::{Segment, Shared, State, Stats};
 use crate::{Error, Options, Reader, cursor, segment};
 
@@ -19,7 +18,7 @@ use crate::{Error, Options, Reader, cursor, segment};
 pub struct Writer {
     options: Options,
     shared: Shared,
-    file: Option<File>,
+    file: Option<Box<dyn Opened>>,
     /// Records that wait for their block, and how many.
     pending: Vec<u8>,
     count: u32,
@@ -27,12 +26,9 @@ pub struct Writer {
     block: Vec<u8>,
     synced: Instant,
     dirty: bool,
-    write: WriteAt,
-    _lock: File,
+    /// Kept while this writer lives; a file system of a test has none.
+    _lock: Option<File>,
 }
-
-/// Writes all bytes at an offset. Tests put a failing disk here.
-pub(crate) type WriteAt = fn(&File, &[u8], u64) -> io::Result<()>;
 
 impl Writer {
     /// Opens the spool in `folder`, makes it where it is missing, and cuts a torn tail off.
@@ -40,44 +36,43 @@ impl Writer {
     /// # Errors
     /// When another process writes here, or the disk fails.
     pub fn open(folder: &Path, options: Options) -> Result<Self, Error> {
-        fs::create_dir_all(folder).map_err(Error::disk("make the folder", folder))?;
+        Real.make_folder(folder).map_err(Error::disk("make the folder", folder))?;
         let lock = lock(folder)?;
+        Self::open_on(Arc::new(Real), folder, options, Some(lock))
+    }
+
+    /// As [`Writer::open`], on a file system of one's own.
+    pub(crate) fn open_on(disk: Arc<dyn Disk>, folder: &Path, options: Options, lock: Option<File>) -> Result<Self, Error> {
         let mut segments = VecDeque::new();
-        let firsts = segment::list(folder)?;
+        let firsts = segment::list(disk.as_ref(), folder)?;
         for (at, first) in firsts.iter().enumerate() {
             let found = match firsts.get(at + 1) {
                 // A closed segment ends where the next begins; its blocks are checked when they are read.
                 Some(next) => {
                     let path = segment::path(folder, *first);
-                    let bytes = fs::metadata(&path).map_err(Error::disk("look at", &path))?.len();
+                    let bytes = disk.open(&path, Mode::Read).and_then(|file| file.len()).map_err(Error::disk("look at", &path))?;
                     Segment { first: *first, next: *next, bytes }
                 }
-                None => trim(folder, *first)?,
+                None => trim(disk.as_ref(), folder, *first)?,
             };
             segments.push_back(found);
         }
-        let acknowledged: std::collections::BTreeMap<_, _> = cursor::list(folder)?.into_iter().collect();
+        let acknowledged: std::collections::BTreeMap<_, _> = cursor::list(disk.as_ref(), folder)?.into_iter().collect();
         // A cursor may be ahead of the disk: after a power cut that took records which had been delivered.
         let written = segments.back().map_or(1, |segment| segment.next);
         let next = acknowledged.values().copied().max().unwrap_or(0).max(written);
         let state = State { segments, acknowledged, next, stats: Stats::default(), on_append: None };
         Ok(Self {
             options,
-            shared: Shared::new(folder.to_owned(), state),
+            shared: Shared::new(disk, folder.to_owned(), state),
             file: None,
             pending: Vec::new(),
             count: 0,
             block: Vec::new(),
             synced: Instant::now(),
             dirty: false,
-            write: |file, bytes, offset| file.write_all_at(bytes, offset),
             _lock: lock,
         })
-    }
-
-    #[cfg(test)]
-    pub(crate) fn write_with(&mut self, write: WriteAt) {
-        self.write = write;
     }
 
     /// Takes one record. It is readable after the next [`Writer::flush`], which also happens by itself when a block is full.
@@ -100,6 +95,36 @@ impl Writer {
         block::push(&mut self.pending, record);
         self.count += 1;
         Ok(())
+    }
+
+    /// Takes several records, of which a crash or an error leaves all or none, since they share a block. At once readable.
+    ///
+    /// # Errors
+    /// As [`Writer::append`]; [`Error::TooLong`] also for records that together are longer than a block can be. On an error none
+    /// of them is taken or counted as refused: it is for the caller to come again.
+    pub fn append_together<'a>(&mut self, records: impl Iterator<Item = &'a [u8]> + Clone) -> Result<(), Error> {
+        let length: usize = records.clone().map(|record| 4 + record.len()).sum();
+        if length > MAX_RECORD {
+            return Err(Error::TooLong { length });
+        }
+        self.flush()?;
+        for record in records {
+            block::push(&mut self.pending, record);
+            self.count += 1;
+        }
+        let written = self.flush();
+        if written.is_err() && self.count > 0 {
+            self.pending.clear();
+            self.block.clear();
+            self.count = 0;
+        }
+        written
+    }
+
+    /// The sequence number that the next record gets. After a crash it says how many records are safe.
+    #[must_use]
+    pub fn next_sequence(&self) -> u64 {
+        self.shared.lock().next + u64::from(self.count)
     }
 
     /// Writes what is pending, so that readers see it, and syncs when [`Options::sync_every`] is over.
@@ -160,7 +185,7 @@ impl Writer {
         let offset = current.bytes;
         let path = segment::path(&self.shared.folder, current.first);
         let Some(file) = &self.file else { return Ok(()) };
-        if let Err(source) = (self.write)(file, &self.block, offset) {
+        if let Err(source) = file.write_all_at(&self.block, offset) {
             // A part of the block may be there: back to where the last one ended, or on in a new segment.
             if file.set_len(offset).is_err() {
                 self.file = None;
@@ -204,8 +229,9 @@ impl Writer {
         }
         let path = segment::path(&self.shared.folder, next);
         // After a failed truncation the same number may exist with a part of a block in it.
-        let file = OpenOptions::new().create(true).write(true).truncate(true).open(&path).map_err(Error::disk("make", &path))?;
-        segment::sync_folder(&self.shared.folder)?;
+        let file = self.shared.disk.open(&path, Mode::New).map_err(Error::disk("make", &path))?;
+        let folder = self.shared.folder.as_path();
+        self.shared.disk.sync_folder(folder).map_err(Error::disk("sync the folder", folder))?;
         self.file = Some(file);
         let made = Segment { first: next, next, bytes: 0 };
         let mut state = self.shared.lock();
@@ -218,7 +244,7 @@ impl Writer {
     fn sync_file(&mut self) -> Result<(), Error> {
         self.synced = Instant::now();
         if let Some(file) = &self.file {
-            file.sync_data().map_err(Error::disk("sync", self.shared.folder.as_path()))?;
+            file.sync().map_err(Error::disk("sync", self.shared.folder.as_path()))?;
         }
         self.dirty = false;
         Ok(())
@@ -244,15 +270,18 @@ fn lock(folder: &Path) -> Result<File, Error> {
     }
 }
 
-/// Cuts the last segment back to its last valid block.
-fn trim(folder: &Path, first: u64) -> Result<Segment, Error> {
+/// Cuts the last segment back to its last valid block, and makes it durable.
+fn trim(disk: &dyn Disk, folder: &Path, first: u64) -> Result<Segment, Error> {
     let path: PathBuf = segment::path(folder, first);
-    let file = OpenOptions::new().read(true).write(true).open(&path).map_err(Error::disk("open", &path))?;
-    let extent = segment::measure(&file, first).map_err(Error::disk("read", &path))?;
-    let length = file.metadata().map_err(Error::disk("look at", &path))?.len();
+    let file = disk.open(&path, Mode::Change).map_err(Error::disk("open", &path))?;
+    let extent = segment::measure(file.as_ref(), first).map_err(Error::disk("read", &path))?;
+    let length = file.len().map_err(Error::disk("look at", &path))?;
     if length > extent.valid {
-        file.set_len(extent.valid).and_then(|()| file.sync_all()).map_err(Error::disk("cut", &path))?;
+        file.set_len(extent.valid).map_err(Error::disk("cut", &path))?;
         info!(path = %path.display(), bytes = length - extent.valid, "torn end of the spool cut off");
     }
+    // What a killed process left is not durable yet, and nobody else would make it so.
+    file.sync().map_err(Error::disk("sync", &path))?;
+    disk.sync_folder(folder).map_err(Error::disk("sync the folder", folder))?;
     Ok(Segment { first, next: extent.next, bytes: extent.valid })
 }

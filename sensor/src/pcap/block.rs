@@ -1,49 +1,53 @@
-//! A block of frames of one interface, in the form that they have in a file.
-//!
-//! ```text
-//! record: seconds u32 | nanoseconds u32 | bytes kept u32 | bytes on the wire u32 | bytes        (little-endian)
-//! ```
+//! A block of frames of one file, in the form that they have in it.
 
 use analyze::{Frame, Time};
+use packets::record::{RECORD_HEADER, record_header};
 
 /// Bytes of a block: large enough that a write is worth its call, small enough to be on disk soon.
 pub(super) const BYTES: usize = 256 << 10;
 
-const RECORD_HEADER: usize = 16;
-
-/// Frames of one interface, oldest first.
+/// Frames of one interface, in the order in which they came.
 #[derive(Debug)]
 pub(super) struct Block {
     /// Place of the interface in the options.
     pub(super) interface: u16,
+    /// Number of the file that it belongs into.
+    pub(super) file: u32,
+    /// Bytes of that file before it, uncompressed.
+    pub(super) offset: u64,
+    /// Whether the file ends with it.
+    pub(super) is_last: bool,
     /// Time of the first frame.
     pub(super) first: Time,
+    /// The latest time of a frame.
+    pub(super) last: Time,
     /// How many there are.
     pub(super) frames: u64,
     bytes: Vec<u8>,
 }
 
 impl Block {
-    /// An empty block in a used or new buffer.
-    pub(super) fn new(interface: u16, first: Time, mut buffer: Vec<u8>) -> Self {
+    /// An empty block at a place of a file, in a used or new buffer.
+    pub(super) fn new(interface: u16, (file, offset): (u32, u64), first: Time, mut buffer: Vec<u8>) -> Self {
         buffer.clear();
-        Self { interface, first, frames: 0, bytes: buffer }
+        Self { interface, file, offset, is_last: false, first, last: first, frames: 0, bytes: buffer }
+    }
+
+    /// Bytes that a frame takes.
+    pub(super) const fn length_of(frame: &Frame<'_>) -> usize {
+        RECORD_HEADER + frame.data.len()
     }
 
     /// Whether the frame fits. A frame longer than a block has one of its own.
     pub(super) fn has_room(&self, frame: &Frame<'_>) -> bool {
-        self.frames == 0 || self.bytes.len() + RECORD_HEADER + frame.data.len() <= BYTES
+        self.frames == 0 || self.bytes.len() + Self::length_of(frame) <= BYTES
     }
 
     /// Appends a frame.
     pub(super) fn push(&mut self, frame: &Frame<'_>) {
-        let seconds = frame.at.secs();
-        let nanoseconds = frame.at.0.rem_euclid(1_000_000_000);
-        let header = [seconds as u32, nanoseconds as u32, frame.data.len() as u32, frame.wire_len];
-        for word in header {
-            self.bytes.extend_from_slice(&word.to_le_bytes());
-        }
+        self.bytes.extend_from_slice(&record_header(frame.at, frame.data.len() as u32, frame.wire_len));
         self.bytes.extend_from_slice(frame.data);
+        self.last = self.last.max(frame.at);
         self.frames += 1;
     }
 
@@ -58,18 +62,4 @@ impl Block {
         self.bytes.shrink_to(BYTES);
         self.bytes
     }
-}
-
-/// The header of a file with nanoseconds and Ethernet frames (IETF draft-ietf-opsawg-pcap, LINKTYPE_ETHERNET).
-pub(super) fn file_header(snap: u32) -> [u8; 24] {
-    const NANOSECOND_MAGIC: u32 = 0xa1b2_3c4d;
-    const VERSION: u32 = 2 | (4 << 16);
-    const ETHERNET: u32 = 1;
-    // What tcpdump writes for "all".
-    let snap = if snap == 0 { 262_144 } else { snap };
-    let mut header = [0; 24];
-    for (place, word) in header.chunks_exact_mut(4).zip([NANOSECOND_MAGIC, VERSION, 0, 0, snap, ETHERNET]) {
-        place.copy_from_slice(&word.to_le_bytes());
-    }
-    header
 }

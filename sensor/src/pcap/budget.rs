@@ -10,9 +10,6 @@ use std::{
     time::SystemTime,
 };
 
-/// What every capture file's name begins with.
-pub const PREFIX: &str = "tenrec-";
-
 /// The closed files, oldest first, and the bounds.
 #[derive(Debug)]
 pub struct Budget {
@@ -21,15 +18,17 @@ pub struct Budget {
     bytes: u64,
     most: u64,
     floor: u64,
+    /// What is appended to the name of a file for that of the file that goes with it, such as its index; empty for none.
+    companion: &'static str,
 }
 
 impl Budget {
-    /// Takes stock of a folder, which is made if it is missing: of the files that `is_ours` knows by name. `most` 0 is no
-    /// bound.
+    /// Takes stock of a folder, which is made if it is missing: of the files that `is_ours` knows by name, each with the one
+    /// that bears its name and `companion`. `most` 0 is no bound.
     ///
     /// # Errors
     /// If the folder cannot be made or read; the message names it.
-    pub fn open(folder: &Path, is_ours: fn(&str) -> bool, most: u64, floor: u64) -> io::Result<Self> {
+    pub fn open(folder: &Path, is_ours: fn(&str) -> bool, companion: &'static str, most: u64, floor: u64) -> io::Result<Self> {
         let explain = |error: io::Error| {
             io::Error::new(error.kind(), format!("cannot use the folder {}: {error}; change it in tenrec.toml", folder.display()))
         };
@@ -42,37 +41,41 @@ impl Budget {
             }
             // A file that is deleted while we look is none.
             let Ok(metadata) = entry.metadata() else { continue };
-            found.push((metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH), entry.path(), metadata.len()));
+            let with = with_companion(&entry.path(), companion).and_then(|path| fs::metadata(path).ok()).map_or(0, |with| with.len());
+            found.push((metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH), entry.path(), metadata.len().saturating_add(with)));
         }
         found.sort();
         let bytes = found.iter().map(|(_, _, bytes)| bytes).sum();
         let closed = found.into_iter().map(|(_, path, bytes)| (path, bytes)).collect();
-        Ok(Self { folder: folder.to_owned(), closed, bytes, most, floor })
+        Ok(Self { folder: folder.to_owned(), closed, bytes, most, floor, companion })
     }
 
-    /// Makes room for `bytes` more by deleting the oldest closed files; returns how many were deleted, and whether there is
+    /// Makes room for `bytes` more by deleting the oldest closed files; returns which were deleted, and whether there is
     /// room now.
-    pub fn make_room(&mut self, bytes: u64) -> (u64, bool) {
-        let mut deleted = 0;
+    pub fn make_room(&mut self, bytes: u64) -> (Vec<PathBuf>, bool) {
+        let mut deleted = Vec::new();
         while !self.has_room(bytes) {
-            if !self.delete_oldest() {
-                return (deleted, false);
+            match self.delete_oldest() {
+                Some(path) => deleted.push(path),
+                None => return (deleted, false),
             }
-            deleted += 1;
         }
         (deleted, true)
     }
 
-    /// Deletes the oldest closed file; false if there is none.
-    pub fn delete_oldest(&mut self) -> bool {
-        let Some((path, bytes)) = self.closed.pop_front() else { return false };
-        match fs::remove_file(&path) {
-            Ok(()) => tracing::debug!(file = %path.display(), bytes, "oldest file deleted to make room"),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => tracing::warn!(file = %path.display(), %error, "oldest file cannot be deleted"),
+    /// Deletes the oldest closed file, and says which; nothing if there is none.
+    pub fn delete_oldest(&mut self) -> Option<PathBuf> {
+        let (path, bytes) = self.closed.pop_front()?;
+        // The companion last: without its file it is of no use, and is looked for at the next start.
+        for path in std::iter::once(path.clone()).chain(with_companion(&path, self.companion)) {
+            match fs::remove_file(&path) {
+                Ok(()) => tracing::debug!(file = %path.display(), bytes, "oldest file deleted to make room"),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => tracing::warn!(file = %path.display(), %error, "oldest file cannot be deleted"),
+            }
         }
         self.bytes = self.bytes.saturating_sub(bytes);
-        true
+        Some(path)
     }
 
     /// Counts bytes that were written to an open file.
@@ -80,9 +83,28 @@ impl Budget {
         self.bytes += bytes;
     }
 
+    /// Counts bytes of an open file that are gone.
+    pub fn shrunk(&mut self, bytes: u64) {
+        self.bytes = self.bytes.saturating_sub(bytes);
+    }
+
     /// A file is no longer written to and may be deleted when it is the oldest.
     pub fn closed(&mut self, path: PathBuf, bytes: u64) {
         self.closed.push_back((path, bytes));
+    }
+
+    /// Counts bytes that came to a closed file, or to its companion.
+    pub fn closed_grown(&mut self, path: &Path, bytes: u64) {
+        // Most likely one of the newest.
+        if let Some((_, known)) = self.closed.iter_mut().rev().find(|(closed, _)| closed == path) {
+            *known += bytes;
+            self.bytes += bytes;
+        }
+    }
+
+    /// The files that are no longer written to, oldest first, each with its bytes (its companion's among them).
+    pub fn list(&self) -> impl Iterator<Item = (&Path, u64)> {
+        self.closed.iter().map(|(path, bytes)| (path.as_path(), *bytes))
     }
 
     /// Files that are no longer written to.
@@ -105,7 +127,8 @@ impl Budget {
     }
 }
 
-/// Whether a name is that of a capture.
-pub fn is_capture(name: &str) -> bool {
-    name.starts_with(PREFIX) && (name.ends_with(".pcap") || name.ends_with(".pcap.lz4"))
+fn with_companion(path: &Path, companion: &str) -> Option<PathBuf> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(companion);
+    (!companion.is_empty()).then(|| PathBuf::from(name))
 }

@@ -1,8 +1,4 @@
-//! The files that are being written: begun, rotated, and left valid when a write fails.
-//!
-//! ```text
-//! tenrec-INTERFACE-YYYYMMDDThhmmss.uuuuuuZ-WORKER.pcap[.lz4]       time of the first frame, UTC
-//! ```
+//! The files that are being written: begun, rotated, and left valid when a write fails. How they are named: [`packets::name`].
 //!
 //! There is no temporary name: whole records are appended in one write each block, and what a failed write left behind
 //! is cut off again. With LZ4 a file is one frame of independent blocks:
@@ -12,13 +8,17 @@
 //! ```
 //!
 //! so that it is whole at any instant. (A frame for each block would be as valid, but Wireshark 4.0 loses its way in many.)
+//!
+//! A block says in which file it belongs and at which offset. Where it cannot stand there, because one before it was lost,
+//! it begins a file with a number of the writer's own: its frames are kept, and the positions that they were given lie
+//! beyond the end of the file that was meant.
 
 use std::{
     collections::HashMap,
-    fs::{File, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{self, Write},
     os::unix::fs::FileExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -27,11 +27,18 @@ use std::{
 
 use analyze::Time;
 use lz4_flex::frame::{BlockMode, BlockSize, FrameEncoder, FrameInfo};
+use packets::{
+    Name,
+    record::{FILE_HEADER, file_header},
+};
 
 use super::{
     Counters, Options,
-    block::{Block, file_header},
-    budget::{Budget, PREFIX},
+    block::Block,
+    budget::Budget,
+    events::{FileEvent, Teller},
+    feed::Told,
+    numbers::Numbers,
 };
 
 /// Magic, two bytes of flags, checksum of the header (LZ4 frame format 1.6.4, without content size and dictionary).
@@ -39,18 +46,14 @@ const FRAME_HEADER: usize = 7;
 /// A block length of 0.
 const END_MARK: u64 = 4;
 
-/// Where a block lies: what an index of frames will refer to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// Bytes of the file before the block (on disk, so compressed ones).
-    pub offset: u64,
-}
-
 /// Files by interface and worker.
 pub struct Files {
     options: Options,
     budget: Budget,
+    numbers: Arc<Numbers>,
+    told: Vec<Vec<Arc<Told>>>,
     counters: Arc<Counters>,
+    events: Teller,
     open: HashMap<(u16, usize), Open>,
     /// A block as it goes to disk, kept for its memory.
     compressed: Vec<u8>,
@@ -59,107 +62,159 @@ pub struct Files {
 struct Open {
     file: File,
     path: PathBuf,
-    first: Time,
+    /// The file's number, and the one that it was laid out with: another if it took in what had lost its place.
+    number: u32,
+    laid_out: u32,
+    /// Where the next block belongs, as it was laid out.
+    next: u64,
     bytes: u64,
     /// Bytes at the end that the next write takes the place of.
     overlap: u64,
+    uncompressed: u64,
+    frames: u64,
+    first: Time,
+    last: Time,
     /// `bytes` for others to read.
     shown: Arc<AtomicU64>,
 }
 
 impl Files {
-    /// No file is begun before there is a frame for it.
-    pub fn new(options: Options, budget: Budget, counters: Arc<Counters>) -> Self {
+    /// No file is begun before there is a frame for it. `told` has a place for each worker and interface.
+    pub(super) fn new(options: Options, budget: Budget, numbers: Arc<Numbers>, told: Vec<Vec<Arc<Told>>>, counters: Arc<Counters>) -> Self {
         counters.bytes_on_disk.store(budget.bytes(), Ordering::Relaxed);
-        Self { options, budget, counters, open: HashMap::new(), compressed: Vec::new() }
+        let mut events = Teller::new(options.events.clone());
+        for (path, bytes) in budget.list() {
+            if let Some(Name { number, first, .. }) = Name::of(path).filter(|name| name.number > 0) {
+                events.tell(FileEvent::Found { number, path: path.to_owned(), first, bytes });
+            }
+        }
+        Self { options, budget, numbers, told, counters, events, open: HashMap::new(), compressed: Vec::new() }
     }
 
     /// Appends a block to the file that it belongs to. A block that cannot be written is counted; it is told once, and
     /// once more when writing works again.
-    pub(super) fn write(&mut self, worker: usize, block: &Block) -> Option<Place> {
-        match self.try_write(worker, block) {
-            Ok(place) => {
-                self.counters.frames_written.fetch_add(block.frames, Ordering::Relaxed);
-                self.counters.bytes_written.fetch_add(block.bytes().len() as u64, Ordering::Relaxed);
-                if self.counters.disk_full.swap(false, Ordering::Relaxed) {
-                    let dropped = self.counters.frames_dropped_disk.load(Ordering::Relaxed);
-                    tracing::info!(dropped_frames = dropped, "captures are being written again");
-                }
-                Some(place)
+    pub(super) fn write(&mut self, worker: usize, block: &Block) {
+        let key = (block.interface, worker);
+        if block.frames > 0 {
+            match self.try_write(key, block) {
+                Ok(()) => self.written(block),
+                Err(error) => self.failed(key, block, &error),
             }
-            Err(error) => {
-                self.counters.frames_dropped_disk.fetch_add(block.frames, Ordering::Relaxed);
-                if !self.counters.disk_full.swap(true, Ordering::Relaxed) {
-                    let folder = self.options.folder.display();
-                    tracing::error!(%folder, %error, "captures cannot be written, frames are dropped from PCAP: free space, or change pcap.folder, pcap.budget_megabytes or disk.floor_megabytes in tenrec.toml");
-                }
-                None
-            }
+        }
+        if block.is_last && self.open.get(&key).is_some_and(|open| open.laid_out == block.file) {
+            self.end(key);
         }
     }
 
-    fn try_write(&mut self, worker: usize, block: &Block) -> io::Result<Place> {
-        let key = (block.interface, worker);
+    /// What is to be done besides, now and then.
+    pub(super) fn tend(&mut self) {
+        self.events.pass_on();
+        if let Err(error) = self.numbers.tend()
+            && !self.counters.disk_full.swap(true, Ordering::Relaxed)
+        {
+            let folder = self.options.folder.display();
+            tracing::error!(%folder, %error, "numbers for new captures cannot be written down: free space, or change pcap.folder in tenrec.toml");
+        }
+    }
+
+    /// Ends all files.
+    pub(super) fn finish(mut self) {
+        let open: Vec<_> = self.open.keys().copied().collect();
+        for key in open {
+            self.end(key);
+        }
+        if let Err(error) = self.numbers.close() {
+            tracing::debug!(%error, "numbers of captures that were not used are left out");
+        }
+        self.events.pass_on();
+    }
+
+    fn written(&self, block: &Block) {
+        self.counters.frames_written.fetch_add(block.frames, Ordering::Relaxed);
+        self.counters.bytes_written.fetch_add(block.bytes().len() as u64, Ordering::Relaxed);
+        if self.counters.disk_full.swap(false, Ordering::Relaxed) {
+            let dropped = self.counters.frames_dropped_disk.load(Ordering::Relaxed);
+            tracing::info!(dropped_frames = dropped, "captures are being written again");
+        }
+    }
+
+    fn failed(&mut self, key: (u16, usize), block: &Block, error: &io::Error) {
+        self.counters.frames_dropped_disk.fetch_add(block.frames, Ordering::Relaxed);
+        if !self.counters.disk_full.swap(true, Ordering::Relaxed) {
+            let folder = self.options.folder.display();
+            tracing::error!(%folder, %error, "captures cannot be written, frames are dropped from PCAP: free space, or change pcap.folder, pcap.budget_megabytes or disk.floor_megabytes in tenrec.toml");
+        }
+        if let Some(told) = self.told_of(key) {
+            told.break_off(block.file);
+        }
+        self.end(key);
+    }
+
+    fn told_of(&self, (interface, worker): (u16, usize)) -> Option<&Told> {
+        self.told.get(worker)?.get(usize::from(interface)).map(Arc::as_ref)
+    }
+
+    fn try_write(&mut self, key: (u16, usize), block: &Block) -> io::Result<()> {
         let mut bytes = std::mem::take(&mut self.compressed);
         bytes.clear();
         let result = self.encode(block.bytes(), &mut bytes).and_then(|()| {
             // The frame's header is in the file already.
             let more = if self.options.lz4 { bytes.get(FRAME_HEADER..).unwrap_or_default() } else { block.bytes() };
-            self.append(key, block.first, more)
+            self.append(key, block, more)
         });
         self.compressed = bytes;
         result
     }
 
-    fn append(&mut self, key: (u16, usize), first: Time, bytes: &[u8]) -> io::Result<Place> {
-        let length = bytes.len() as u64;
-        if self.open.get(&key).is_some_and(|open| self.is_over(open, first, length)) {
+    fn append(&mut self, key: (u16, usize), block: &Block, bytes: &[u8]) -> io::Result<()> {
+        let place = (block.file, block.offset);
+        if self.open.get(&key).is_some_and(|open| (open.laid_out, open.next) != place) {
             self.end(key);
         }
-        self.make_room(length)?;
+        self.make_room(bytes.len() as u64)?;
+        let mut result = self.append_to_open(key, block, bytes);
+        // The floor may be missed by a moment: another writer, reserved blocks. Older captures still give way.
+        if result.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::StorageFull)
+            && let Some(path) = self.budget.delete_oldest()
+        {
+            deleted(&self.counters, &mut self.events, &[path]);
+            result = self.append_to_open(key, block, bytes);
+        }
+        let saved = result?;
+        if self.options.lz4
+            && let Some(told) = self.told_of(key)
+        {
+            told.save(block.file, saved);
+        }
+        self.counters.bytes_on_disk.store(self.budget.bytes(), Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Returns the bytes that compression has saved in the file so far.
+    fn append_to_open(&mut self, key: (u16, usize), block: &Block, bytes: &[u8]) -> io::Result<u64> {
         if !self.open.contains_key(&key) {
-            let open = self.begin(key, first)?;
+            let open = self.begin(key, block)?;
             self.open.insert(key, open);
         }
         let Some(open) = self.open.get_mut(&key) else { return Err(io::ErrorKind::NotFound.into()) };
-        let place = Place { offset: open.bytes - open.overlap };
         let before = open.bytes;
-        let mut result = open.append(bytes);
-        // The floor may be missed by a moment: another writer, reserved blocks. Older captures still give way.
-        if result.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::StorageFull) && self.budget.delete_oldest() {
-            self.counters.files_deleted.fetch_add(1, Ordering::Relaxed);
-            result = open.append(bytes);
-        }
-        result?;
+        open.append(bytes)?;
+        open.count(block);
         self.budget.grown(open.bytes - before);
-        self.counters.bytes_on_disk.store(self.budget.bytes(), Ordering::Relaxed);
-        Ok(place)
-    }
-
-    /// Files that have not got a frame for long end at their age all the same.
-    pub fn end_those_older_than_allowed(&mut self, now: Time) {
-        let over: Vec<_> = self.open.iter().filter(|(_, open)| self.is_too_old(open, now)).map(|(key, _)| *key).collect();
-        for key in over {
-            self.end(key);
+        if open.frames == block.frames {
+            let (number, path, first) = (open.number, open.path.clone(), open.first);
+            self.counters.files_opened.fetch_add(1, Ordering::Relaxed);
+            self.events.tell(FileEvent::Begun { number, path, first });
         }
-    }
-
-    fn is_over(&self, open: &Open, next: Time, length: u64) -> bool {
-        let too_long = self.options.rotate_bytes > 0 && open.bytes.saturating_add(length) > self.options.rotate_bytes;
-        too_long || self.is_too_old(open, next)
-    }
-
-    fn is_too_old(&self, open: &Open, now: Time) -> bool {
-        let age = i64::try_from(self.options.rotate_age.as_nanos()).unwrap_or(i64::MAX);
-        age > 0 && now.0.saturating_sub(open.first.0) >= age
+        Ok(open.uncompressed.saturating_sub(open.bytes))
     }
 
     fn make_room(&mut self, bytes: u64) -> io::Result<()> {
-        let (deleted, room) = self.budget.make_room(bytes);
-        self.counters.files_deleted.fetch_add(deleted, Ordering::Relaxed);
+        let (gone, room) = self.budget.make_room(bytes);
+        deleted(&self.counters, &mut self.events, &gone);
         self.counters.files_closed.store(self.budget.files() as u64, Ordering::Relaxed);
-        if deleted > 0 {
-            tracing::info!(files = deleted, "oldest captures deleted to stay within the disk budget");
+        if !gone.is_empty() {
+            tracing::info!(files = gone.len(), "oldest captures deleted to stay within the disk budget");
         }
         if room {
             return Ok(());
@@ -169,48 +224,65 @@ impl Files {
         for key in open {
             self.end(key);
         }
-        let (deleted, room) = self.budget.make_room(bytes);
-        self.counters.files_deleted.fetch_add(deleted, Ordering::Relaxed);
+        let (gone, room) = self.budget.make_room(bytes);
+        deleted(&self.counters, &mut self.events, &gone);
         if room { Ok(()) } else { Err(io::Error::new(io::ErrorKind::StorageFull, "no room within the budget and above the floor")) }
     }
 
-    fn begin(&mut self, (interface, worker): (u16, usize), first: Time) -> io::Result<Open> {
-        let name = self.options.interfaces.get(usize::from(interface)).map_or("unknown", String::as_str);
-        let time = jiff::Timestamp::from_nanosecond(first.0.into()).map_err(io::Error::other)?;
-        let time = time.strftime("%Y%m%dT%H%M%S.%6f");
-        let ending = if self.options.lz4 { "pcap.lz4" } else { "pcap" };
+    /// The file that a block begins: the one that was laid out, if it is that one's first.
+    fn begin(&mut self, (interface, _): (u16, usize), block: &Block) -> io::Result<Open> {
+        let interface = self.options.interfaces.get(usize::from(interface)).map_or("unknown", String::as_str).to_owned();
+        let number = if block.offset == FILE_HEADER as u64 { Some(block.file) } else { self.numbers.next() };
+        let number = number.ok_or_else(|| io::Error::other("no number for a new file could be written down"))?;
+        let path = self.options.folder.join(Name { interface, first: block.first, number, lz4: self.options.lz4 }.file_name());
         let mut header = Vec::new();
         self.encode(&file_header(self.options.snap), &mut header)?;
-        for again in 0..1000_u32 {
-            // Two files of one microsecond: replayed captures have such times.
-            let again = if again == 0 { String::new() } else { format!("-{again}") };
-            let path = self.options.folder.join(format!("{PREFIX}{name}-{time}Z-{worker}{again}.{ending}"));
-            let file = match OpenOptions::new().write(true).create_new(true).open(&path) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
-                file => file?,
-            };
-            let shown = Arc::new(AtomicU64::new(0));
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            *self.counters.newest.lock().unwrap_or_else(PoisonError::into_inner) = (name, Arc::clone(&shown));
-            let mut open = Open { file, path, first, bytes: 0, overlap: 0, shown };
-            if self.options.lz4 {
-                open.append(&header)?;
-                open.overlap = END_MARK;
-            } else {
-                open.append(&file_header(self.options.snap))?;
-            }
-            self.budget.grown(open.bytes);
-            self.counters.files_opened.fetch_add(1, Ordering::Relaxed);
-            return Ok(open);
+        let file = OpenOptions::new().write(true).create_new(true).open(&path)?;
+        let shown = Arc::new(AtomicU64::new(0));
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        *self.counters.newest.lock().unwrap_or_else(PoisonError::into_inner) = (name, Arc::clone(&shown));
+        let mut open = Open {
+            file,
+            path,
+            number,
+            laid_out: block.file,
+            next: block.offset,
+            bytes: 0,
+            overlap: 0,
+            uncompressed: FILE_HEADER as u64,
+            frames: 0,
+            first: block.first,
+            last: block.first,
+            shown,
+        };
+        let begun = if self.options.lz4 { open.append(&header) } else { open.append(&file_header(self.options.snap)) };
+        if let Err(error) = begun {
+            remove(&open.path);
+            return Err(error);
         }
-        Err(io::ErrorKind::AlreadyExists.into())
+        open.overlap = if self.options.lz4 { END_MARK } else { 0 };
+        self.budget.grown(open.bytes);
+        Ok(open)
     }
 
     fn end(&mut self, key: (u16, usize)) {
-        if let Some(open) = self.open.remove(&key) {
-            self.budget.closed(open.path, open.bytes);
-            self.counters.files_closed.store(self.budget.files() as u64, Ordering::Relaxed);
+        let Some(open) = self.open.remove(&key) else { return };
+        if open.frames == 0 {
+            // Its first block could not be written: nobody has heard of it.
+            remove(&open.path);
+            self.budget.shrunk(open.bytes);
+            return;
         }
+        self.events.tell(FileEvent::Ended {
+            number: open.number,
+            path: open.path.clone(),
+            bytes: open.bytes,
+            uncompressed: open.uncompressed,
+            packets: open.frames,
+            last: open.last,
+        });
+        self.budget.closed(open.path, open.bytes);
+        self.counters.files_closed.store(self.budget.files() as u64, Ordering::Relaxed);
     }
 
     /// A whole LZ4 frame: its header, one or more blocks with checksums, the end mark; nothing if files are not compressed.
@@ -222,6 +294,21 @@ impl Files {
         let mut encoder = FrameEncoder::with_frame_info(info, to);
         encoder.write_all(bytes)?;
         encoder.finish().map_err(io::Error::other).map(drop)
+    }
+}
+
+fn deleted(counters: &Counters, events: &mut Teller, paths: &[PathBuf]) {
+    counters.files_deleted.fetch_add(paths.len() as u64, Ordering::Relaxed);
+    for path in paths {
+        if let Some(Name { number, .. }) = Name::of(path).filter(|name| name.number > 0) {
+            events.tell(FileEvent::Deleted { number, path: path.clone() });
+        }
+    }
+}
+
+fn remove(path: &Path) {
+    if let Err(error) = fs::remove_file(path) {
+        tracing::debug!(file = %path.display(), %error, "an empty capture stays");
     }
 }
 
@@ -239,5 +326,13 @@ impl Open {
         self.bytes = at + bytes.len() as u64;
         self.shown.store(self.bytes, Ordering::Relaxed);
         Ok(())
+    }
+
+    fn count(&mut self, block: &Block) {
+        let length = block.bytes().len() as u64;
+        self.next += length;
+        self.uncompressed += length;
+        self.frames += block.frames;
+        self.last = self.last.max(block.last);
     }
 }

@@ -10,12 +10,21 @@
 //! rotation. A worker writes files of its own, so that frames stand in the order in which they came; a pair of hosts is
 //! always the same worker's.
 //!
-//! Not here yet: the index from a flow to its frames. Every block starts at an offset that the writer knows
-//! ([`file::Place`]); with LZ4 blocks are independent, so that one can be read without those before it.
+//! Every frame has a position, the number of its file and an offset in it, before it is analysed ([`Feed::frame`]): Arkime's
+//! sessions name it. The feeds lay the files out, the writer follows; where it cannot, the file ends, so that a position is
+//! right or beyond the end, never wrong. Of compressed files the offset is that before compression: our own viewer finds it,
+//! Arkime's does not open LZ4.
+//!
+//! Whoever keeps a list of the files elsewhere hears of them through [`Options::events`] ([`FileEvent`]): which there are at
+//! the start, begun, ended, deleted. The channel is bounded and the writer does not wait for its reader; what does not fit
+//! is kept here and passed on later.
 
 mod block;
 pub mod budget;
+mod events;
+mod feed;
 pub mod file;
+mod numbers;
 
 use std::{
     io,
@@ -28,11 +37,13 @@ use std::{
     time::Duration,
 };
 
-use analyze::{Frame, Time};
+use packets::name;
 use rtrb::{Consumer, Producer, RingBuffer};
 use serde::Serialize;
 
-use self::{block::Block, budget::Budget, file::Files};
+use self::{block::Block, budget::Budget, file::Files, numbers::Numbers};
+
+pub use self::{events::FileEvent, feed::Feed};
 
 /// Blocks that wait for the disk, for each worker: 64 MiB, made only when they are needed. A disk that stalls for a second at
 /// 500 Mbit/s costs nothing.
@@ -60,6 +71,8 @@ pub struct Options {
     pub floor_bytes: u64,
     /// Bytes kept of each frame, as the files' headers tell; 0 for all.
     pub snap: u32,
+    /// Who hears what becomes of the files, if anyone does.
+    pub events: Option<crossbeam_channel::Sender<FileEvent>>,
 }
 
 /// What the PCAP writer has done, and what it had to leave.
@@ -127,17 +140,6 @@ impl Counters {
     }
 }
 
-/// A worker's end: takes frames, never waits.
-pub struct Feed {
-    /// The block that is being filled, for each interface.
-    open: Vec<Option<Block>>,
-    full: Producer<Block>,
-    empty: Consumer<Vec<u8>>,
-    /// Buffers that do not exist yet.
-    unborn: usize,
-    counters: Arc<Counters>,
-}
-
 /// The writer thread.
 pub struct Writer {
     thread: JoinHandle<()>,
@@ -150,76 +152,22 @@ pub struct Writer {
 /// If the folder cannot be made or read: with its path and what to do.
 pub fn start(options: Options, workers: usize) -> io::Result<(Vec<Feed>, Writer)> {
     let counters = Arc::new(Counters::default());
-    let budget = Budget::open(&options.folder, budget::is_capture, options.budget_bytes, options.floor_bytes)?;
-    let interfaces = options.interfaces.len();
-    let (mut feeds, mut queues) = (Vec::new(), Vec::new());
+    let budget = Budget::open(&options.folder, name::is_capture, "", options.budget_bytes, options.floor_bytes)?;
+    let numbers = Arc::new(Numbers::open(&options.folder)?);
+    let (mut feeds, mut queues, mut told) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..workers.max(1) {
         let (full, filled) = RingBuffer::new(QUEUED_BLOCKS);
         let (emptied, empty) = RingBuffer::new(QUEUED_BLOCKS);
         // Blocks that wait, and one being filled for each interface.
-        let unborn = QUEUED_BLOCKS + interfaces;
-        feeds.push(Feed { open: (0..interfaces).map(|_| None).collect(), full, empty, unborn, counters: Arc::clone(&counters) });
+        let unborn = QUEUED_BLOCKS + options.interfaces.len();
+        let feed = Feed::new(&options, (full, empty), unborn, Arc::clone(&numbers), Arc::clone(&counters));
+        told.push(feed.told());
+        feeds.push(feed);
         queues.push(Queue { filled, emptied });
     }
-    let files = Files::new(options, budget, Arc::clone(&counters));
+    let files = Files::new(options, budget, numbers, told, Arc::clone(&counters));
     let thread = thread::Builder::new().name("pcap".to_owned()).spawn(move || write(queues, files))?;
     Ok((feeds, Writer { thread, counters }))
-}
-
-impl Feed {
-    /// Keeps a frame for writing. If there is no room it is counted as dropped.
-    pub fn frame(&mut self, frame: &Frame<'_>) {
-        let interface = frame.interface;
-        if let Some(Some(block)) = self.open.get(usize::from(interface))
-            && !block.has_room(frame)
-        {
-            self.pass_on(usize::from(interface));
-        }
-        if let Some(Some(block)) = self.open.get_mut(usize::from(interface)) {
-            block.push(frame);
-            return;
-        }
-        match (self.buffer(), self.open.get_mut(usize::from(interface))) {
-            (Some(buffer), Some(place)) => {
-                let mut block = Block::new(interface, frame.at, buffer);
-                block.push(frame);
-                *place = Some(block);
-            }
-            _ => {
-                self.counters.frames_dropped_queue.fetch_add(1, Ordering::Relaxed);
-            }
-        }
-    }
-
-    /// Passes on what has gathered, so that it is on disk soon. Call it about once a second.
-    pub fn flush(&mut self) {
-        for interface in 0..self.open.len() {
-            self.pass_on(interface);
-        }
-    }
-
-    fn pass_on(&mut self, interface: usize) {
-        let Some(block) = self.open.get_mut(interface).and_then(Option::take) else { return };
-        if let Err(rtrb::PushError::Full(block)) = self.full.push(block) {
-            self.counters.frames_dropped_queue.fetch_add(block.frames, Ordering::Relaxed);
-            // The buffer goes with it; a new one may be born in its place.
-            self.unborn += 1;
-        }
-    }
-
-    fn buffer(&mut self) -> Option<Vec<u8>> {
-        if let Ok(buffer) = self.empty.pop() {
-            return Some(buffer);
-        }
-        self.unborn = self.unborn.checked_sub(1)?;
-        Some(Vec::with_capacity(block::BYTES))
-    }
-}
-
-impl Drop for Feed {
-    fn drop(&mut self) {
-        self.flush();
-    }
 }
 
 impl Writer {
@@ -252,22 +200,22 @@ fn write(mut queues: Vec<Queue>, mut files: Files) {
             if let Ok(block) = queue.filled.pop() {
                 idle = false;
                 files.write(worker, &block);
-                // Full only if the worker has ended: then nobody needs it.
-                let _ = queue.emptied.push(block.into_buffer());
+                let buffer = block.into_buffer();
+                if buffer.capacity() > 0 {
+                    // Full only if the worker has ended: then nobody needs it.
+                    let _ = queue.emptied.push(buffer);
+                }
             }
         }
+        files.tend();
         if idle {
             if ended {
                 break;
             }
-            files.end_those_older_than_allowed(now());
             thread::park_timeout(IDLE);
         }
     }
-}
-
-fn now() -> Time {
-    Time(i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX))
+    files.finish();
 }
 
 #[cfg(test)]

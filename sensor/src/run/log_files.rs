@@ -60,7 +60,7 @@ impl LogFiles {
         fs::create_dir_all(&options.folder).map_err(explain)?;
         set_aside(&options.folder).map_err(explain)?;
         let open = LogFolder::create(&options.folder, options.format, options.profile, &options.node).map_err(explain)?;
-        let budget = Budget::open(&options.folder, is_set_aside, options.budget_bytes, options.floor_bytes)?;
+        let budget = Budget::open(&options.folder, is_set_aside, "", options.budget_bytes, options.floor_bytes)?;
         Ok(Self { options, open: Some(open), budget, begun: Instant::now() })
     }
 

@@ -107,6 +107,7 @@ fn pcap_options(settings: &Settings) -> pcap::Options {
         budget_bytes: megabytes(if of.budget_megabytes == 0 { settings.disk.budget_megabytes } else { of.budget_megabytes }),
         floor_bytes: megabytes(settings.disk.floor_megabytes),
         snap: settings.capture.snaplen,
+        events: None,
     }
 }
 

@@ -188,11 +188,12 @@ impl Worker {
     fn drain(&mut self) -> usize {
         let Parts { source, feed, .. } = &mut self.parts;
         let engine = &mut self.engine;
-        let frames = source.drain(FRAMES_PER_BATCH, |frame| {
-            engine.guarded(|engine| engine.frame(&frame));
+        let frames = source.drain(FRAMES_PER_BATCH, |mut frame| {
+            // First, since sessions tell where their packets are.
             if let Some(feed) = feed {
-                feed.frame(&frame);
+                frame.position = feed.frame(&frame);
             }
+            engine.guarded(|engine| engine.frame(&frame));
         });
         self.hand_on();
         frames

@@ -10,7 +10,7 @@ pub(crate) mod link;
 
 use std::net::IpAddr;
 
-use crate::Time;
+use crate::{Position, Time};
 
 /// What the layers below IP told about a packet.
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +37,7 @@ pub(crate) struct Below {
     /// Bytes of the whole frame that were captured.
     pub(crate) captured: u32,
     /// Where the frame's record begins in its file.
-    pub(crate) position: Option<u64>,
+    pub(crate) position: Option<Position>,
 }
 
 /// A set of encapsulations.

@@ -12,6 +12,7 @@ mod fields;
 mod identity;
 mod magic;
 mod parsers;
+mod places;
 mod session;
 mod stray;
 mod table;
@@ -20,6 +21,7 @@ mod tcp;
 
 pub use fields::Fields;
 pub use magic::magic;
+pub use places::Place;
 pub use session::Session;
 pub use table::Sessions;
 

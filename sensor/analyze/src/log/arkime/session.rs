@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::identity::Identity;
+use super::places::{self, Place};
 use super::stray::Stray;
 use super::talk::Talk;
 use super::tcp::{NO_ANSWER, Segment, Tcp};
@@ -54,8 +55,7 @@ pub struct Session {
     ethertype: Option<u16>,
     sides: Pair<Side>,
     vlans: Vec<u16>,
-    /// Position and length of each packet's record.
-    places: Vec<(u64, u32)>,
+    places: Vec<Place>,
     tcp: Option<Box<Tcp>>,
     /// Type and code of the first ICMP message.
     icmp: Option<(u8, u8)>,
@@ -132,11 +132,15 @@ impl Session {
         &self.key
     }
 
-    pub(super) const fn first(&self) -> Time {
+    /// Time of the first packet.
+    #[must_use]
+    pub const fn first(&self) -> Time {
         self.first
     }
 
-    pub(super) const fn last(&self) -> Time {
+    /// Time of the last packet.
+    #[must_use]
+    pub const fn last(&self) -> Time {
         self.last
     }
 
@@ -148,8 +152,10 @@ impl Session {
         self.is_closed
     }
 
-    pub(super) const fn places(&self) -> usize {
-        self.places.len()
+    /// Where its packets are kept, in the order in which they came.
+    #[must_use]
+    pub fn places(&self) -> &[Place] {
+        &self.places
     }
 
     pub(super) fn is_closing(&self) -> bool {
@@ -271,7 +277,7 @@ impl Session {
             return self.fields.tag("truncated-pcap");
         }
         if let Some(position) = below.position {
-            self.places.push((position, below.captured.saturating_add(RECORD_HEADER)));
+            self.places.push(Place { position, length: below.captured.saturating_add(RECORD_HEADER) });
         }
     }
 
@@ -311,6 +317,12 @@ impl Session {
         self.identity().index()
     }
 
+    /// The id of the first segment of a session that was written in several; nothing if this is the only one so far.
+    #[must_use]
+    pub fn root(&self) -> Option<&str> {
+        self.root.as_deref()
+    }
+
     const fn identity(&self) -> Identity {
         Identity { seed: self.seed, serial: self.serial, segment: self.segment, first: self.first, last: self.last }
     }
@@ -339,10 +351,10 @@ impl Session {
             json.str("node", node);
             json.some_str("rootId", self.root.as_deref());
             if !self.places.is_empty() {
-                json.integers("packetPos", self.places.iter().map(|(position, _)| i64::try_from(*position).unwrap_or(i64::MAX)));
-                json.integers("packetLen", self.places.iter().map(|(_, len)| i64::from(*len)));
+                json.integers("packetPos", places::coded(&self.places));
+                json.integers("packetLen", self.places.iter().map(|place| i64::from(place.length)));
             }
-            json.integers("fileId", []);
+            json.integers("fileId", places::files(&self.places));
             self.fields.write(json);
         });
         out.push(b'\n');

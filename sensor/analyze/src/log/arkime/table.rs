@@ -226,7 +226,7 @@ impl Sessions {
     /// Writes a session that has become too long, and goes on with the next segment.
     fn cut(&mut self, key: &Key) {
         let Some(session) = self.open.get_mut(key) else { return };
-        if session.places() >= MAX_PACKETS {
+        if session.places().len() >= MAX_PACKETS {
             let segment = session.cut();
             self.ends += 1;
             let until = segment.last();
