@@ -15,6 +15,7 @@ use settings::{CaptureMode, CarvingMode, Compression, Settings, ZeekFormat, cont
 use super::{Plan, control, delivery, files, log_files, records, scanning};
 use crate::{
     capture::{self, Mode, Wanted},
+    disk::{Disk, Folders, Shares},
     pcap,
     sandbox::Policy,
 };
@@ -46,24 +47,36 @@ pub fn run(settings: &Settings, path: &Path) -> anyhow::Result<()> {
 
 /// The parts that follow from the settings alone: no forwarding, no scan, no services.
 pub fn plan(settings: &Settings, path: &Path) -> Plan {
+    let shares = Shares::default();
+    let folders = Folders {
+        captures: settings.pcap.folder.clone(),
+        files: settings.files.folder.clone(),
+        logs: settings.logs.folder.clone(),
+        spool: settings.spool.folder.clone(),
+    };
+    let (budget, floor) = (megabytes(settings.disk.budget_megabytes), megabytes(settings.disk.floor_megabytes));
     Plan {
+        disk: Disk::new(budget, floor, &folders, &shares),
         capture: capture_options(settings),
-        pcap: settings.pcap.enabled.then(|| pcap_options(settings)),
+        pcap: settings.pcap.enabled.then(|| pcap_options(settings, &shares)),
         analysis: analysis(settings),
         rules: Arc::new(rules(settings)),
         records: records::Options {
-            logs: settings.logs.enabled.then(|| log_options(settings)),
+            logs: settings.logs.enabled.then(|| log_options(settings, &shares)),
             profile: profile(settings),
             format: format(settings),
             deliver: None,
             scanned: None,
+            own: None,
             places: None,
         },
         files: files::Options {
             folder: settings.files.folder.clone(),
-            floor_bytes: megabytes(settings.disk.floor_megabytes),
+            share: Arc::clone(&shares.files),
+            is_tight: Arc::clone(&shares.is_tight),
             budget_bytes: megabytes(settings.files.budget_megabytes),
         },
+        shares,
         finished: Box::new(drop),
         policy: policy(settings, path),
         reload: Box::new(|| {}),
@@ -97,7 +110,7 @@ fn workers(wanted: u32) -> usize {
     }
 }
 
-fn pcap_options(settings: &Settings) -> pcap::Options {
+fn pcap_options(settings: &Settings, shares: &Shares) -> pcap::Options {
     let of = &settings.pcap;
     pcap::Options {
         folder: of.folder.clone(),
@@ -105,9 +118,10 @@ fn pcap_options(settings: &Settings) -> pcap::Options {
         rotate_bytes: megabytes(of.rotate_megabytes),
         rotate_age: Duration::from_secs(of.rotate_minutes.saturating_mul(60)),
         lz4: of.compression == Compression::Lz4,
-        budget_bytes: megabytes(if of.budget_megabytes == 0 { settings.disk.budget_megabytes } else { of.budget_megabytes }),
+        budget_bytes: megabytes(of.budget_megabytes),
         floor_bytes: megabytes(settings.disk.floor_megabytes),
         snap: settings.capture.snaplen,
+        share: Arc::clone(&shares.captures),
         events: None,
     }
 }
@@ -133,7 +147,8 @@ fn analysis(settings: &Settings) -> analyze::Options {
             CarvingMode::Interesting => analyze::Carve::Interesting,
             CarvingMode::NotCommonText => analyze::Carve::NotCommonText,
         },
-        sessions: settings.logs.enabled || settings.opensearch.enabled,
+        // The index of the captures tells where a session's packets are.
+        sessions: settings.logs.enabled || settings.opensearch.enabled || settings.pcap.enabled,
         ..analyze::Options::default()
     }
 }
@@ -169,7 +184,7 @@ fn format(settings: &Settings) -> Format {
     }
 }
 
-fn log_options(settings: &Settings) -> log_files::Options {
+fn log_options(settings: &Settings, shares: &Shares) -> log_files::Options {
     let of = &settings.logs;
     log_files::Options {
         folder: of.folder.clone(),
@@ -180,6 +195,7 @@ fn log_options(settings: &Settings) -> log_files::Options {
         budget_bytes: megabytes(of.budget_megabytes),
         // Captures give way at the floor; logs only when that was not enough.
         floor_bytes: megabytes(settings.disk.floor_megabytes) / 2,
+        share: Arc::clone(&shares.logs),
     }
 }
 

@@ -18,6 +18,7 @@ use analyze::{
     Alert, Time,
     log::{Eve, Format, Profile, Record, Row, Session},
 };
+use crossbeam_channel::Receiver;
 use rtrb::Consumer;
 
 use super::log_files::{self, LogFiles};
@@ -69,6 +70,8 @@ pub struct Options {
     pub deliver: Option<Box<dyn Deliver>>,
     /// Where verdicts of the scan come from.
     pub scanned: Option<Verdicts>,
+    /// What the daemon says of itself.
+    pub own: Option<Receiver<Box<dyn Record>>>,
     /// Where it is noted in which captures the packets of sessions are; set when captures are written.
     pub places: Option<pcap::Sessions>,
 }
@@ -115,6 +118,7 @@ pub fn start(options: Options, workers: Vec<Consumer<Findings>>) -> io::Result<(
         format: options.format,
         deliver: options.deliver,
         scanned: options.scanned,
+        own: options.own,
         places: options.places,
         early: VecDeque::new(),
         written: Arc::clone(&written),
@@ -139,6 +143,7 @@ struct Writer {
     format: Format,
     deliver: Option<Box<dyn Deliver>>,
     scanned: Option<Verdicts>,
+    own: Option<Receiver<Box<dyn Record>>>,
     places: Option<pcap::Sessions>,
     /// Verdicts of files whose own record has not come yet.
     early: VecDeque<(Instant, Scanned)>,
@@ -169,6 +174,9 @@ impl Writer {
                 }
             }
             let scan_ended = self.take_verdicts(&mut idle);
+            while let Some(record) = self.own.as_ref().and_then(|own| own.try_recv().ok()) {
+                self.write(record.as_ref());
+            }
             if flushed.elapsed() >= FLUSH {
                 flushed = Instant::now();
                 self.flush();

@@ -275,7 +275,7 @@ mod tests {
         assert_eq!((&document["cpu"], &document["freeSpaceP"], &document["memoryP"]), (&json!(5000), &json!(25.0), &json!(33.33)));
         assert_eq!((&document["monitoring"], &document["usedSpaceM"]), (&json!(21), &json!(3)));
         let names: Vec<&String> = document.as_object().unwrap().keys().collect();
-        assert_eq!(names.len(), 42);
-        assert_eq!((names[0].as_str(), names[18].as_str(), names[41].as_str()), ("ver", "closeQueue", "startTime"));
+        assert_eq!(names.len(), 43);
+        assert_eq!((names[0].as_str(), names[18].as_str(), names[42].as_str()), ("ver", "closeQueue", "startTime"));
     }
 }
