@@ -409,7 +409,7 @@ fn after_a_kill_all_that_was_written_is_found_and_the_index_is_mended() {
         daemon.child.wait().unwrap();
         let find = || {
             let output = Command::new(TENREC)
-                .args(["pcap", "--filter", "tcp port 40001 or (vlan and tcp port 40001)", "--settings"])
+                .args(["pcap", "--filter", "tcp port 40001", "--tagged", "--settings"])
                 .arg(&settings)
                 .output()
                 .unwrap();

@@ -119,7 +119,8 @@ async fn obey(shared: &Arc<Shared>, peer: Peer, method: &Method, uri: &Uri) -> R
         (Route::Session { id, what, .. }, _) => session(shared, &id, what, parameter).await,
         (Route::Search, Peer::Local) => {
             let asked = [parameter("filter"), parameter("from"), parameter("to")];
-            let (store, question) = blocking(shared, move |store| Ok((store, question(asked)?))).await?;
+            let tagged = parameter("tagged").as_deref() == Some("true");
+            let (store, question) = blocking(shared, move |store| Ok((store, question(asked, tagged)?))).await?;
             let format = if parameter("format").as_deref() == Some("pcapng") { Format::Pcapng } else { Format::Pcap };
             capture(store.search(question), Output::new(format), "packets", format, permit(shared)?)
         }
@@ -186,9 +187,10 @@ fn hunt() -> Response {
     axum::Json(json!({ "matched": false, "error": error })).into_response()
 }
 
-fn question([filter, from, to]: [Option<String>; 3]) -> Result<Question, Refusal> {
+fn question([filter, from, to]: [Option<String>; 3], tagged: bool) -> Result<Question, Refusal> {
     let wrong = |message: String| refusal(StatusCode::BAD_REQUEST, &message);
-    let filter = Filter::compile(&filter.unwrap_or_default()).map_err(|error| wrong(error.to_string()))?;
+    let compile = if tagged { Filter::compile_behind_tags } else { Filter::compile };
+    let filter = compile(&filter.unwrap_or_default()).map_err(|error| wrong(error.to_string()))?;
     let now = Time(i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX));
     let time = |text: Option<String>| {
         let text = text.filter(|text| !text.trim().is_empty());
