@@ -69,7 +69,7 @@ async fn signs_of_life_alone_acknowledge_nothing() {
     sensor.ship(0..10);
     peer.has(10).await;
     // For three times the patience nothing is taken for acknowledged.
-    tokio::time::timeout(quick().patience * 3, sensor.until_drained()).await.unwrap_err();
+    timeout(quick().patience * 3, sensor.until_drained()).await.unwrap_err();
     assert!(faults.struck() >= 1);
     assert_eq!(sensor.shipper.stats().waiting, 10);
 }
