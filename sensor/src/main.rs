@@ -1,6 +1,7 @@
 //! The command line `tenrec`.
 
 mod collect;
+mod find;
 mod follow;
 mod service;
 
@@ -34,6 +35,8 @@ enum Command {
     Read(Read),
     /// Capture, analyse, write and deliver, until it is told to end
     Run(Settings),
+    /// Find packets in the captures that the sensor has written
+    Pcap(find::Pcap),
     /// Ask the running daemon how it is
     Status(Status),
     /// Say what is wrong with the settings
@@ -160,6 +163,7 @@ fn main() -> ExitCode {
         Command::KeepInterfaces => service::keep_interfaces(),
         Command::Forward(args) => follow::run(args),
         Command::Collector(args) => service::with_settings(args.settings.clone().as_deref(), |settings, _| collect::run(args, settings)),
+        Command::Pcap(args) => service::with_settings(args.settings.as_deref(), |settings, _| find::run(&args, settings)),
         Command::Scan(args) => scan::main(args),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "tenrec", &mut std::io::stdout());

@@ -255,7 +255,7 @@ impl Parts {
     fn start(
         pcap: Option<pcap::Options>,
         (analysis, rules): (analyze::Options, Arc<detect::RuleSet>),
-        records: records::Options,
+        mut records: records::Options,
         files: files::Options,
         finished: Box<dyn FnMut(Finished) + Send>,
         sources: Vec<capture::Source>,
@@ -263,7 +263,10 @@ impl Parts {
         let (mut feeds, mut writer) = (Vec::new(), None);
         if let Some(options) = pcap {
             match pcap::start(options, sources.len()) {
-                Ok((ends, thread)) => (feeds, writer) = (ends, Some(thread)),
+                Ok((ends, thread)) => {
+                    records.places = Some(thread.sessions());
+                    (feeds, writer) = (ends, Some(thread));
+                }
                 Err(error) => tracing::error!(%error, "no captures are written"),
             }
         }

@@ -57,6 +57,7 @@ pub fn plan(settings: &Settings, path: &Path) -> Plan {
             format: format(settings),
             deliver: None,
             scanned: None,
+            places: None,
         },
         files: files::Options {
             folder: settings.files.folder.clone(),
@@ -132,7 +133,8 @@ fn analysis(settings: &Settings) -> analyze::Options {
             CarvingMode::Interesting => analyze::Carve::Interesting,
             CarvingMode::NotCommonText => analyze::Carve::NotCommonText,
         },
-        sessions: settings.logs.enabled || settings.opensearch.enabled,
+        // The index of the captures tells where a session's packets are.
+        sessions: settings.logs.enabled || settings.opensearch.enabled || settings.pcap.enabled,
         ..analyze::Options::default()
     }
 }

@@ -23,6 +23,7 @@ use rtrb::Consumer;
 use super::log_files::{self, LogFiles};
 use super::scanning::{self, Scanned, Verdicts};
 use super::worker::Findings;
+use crate::pcap;
 
 /// How long the writer rests when there is nothing to write.
 const REST: Duration = Duration::from_millis(5);
@@ -68,6 +69,8 @@ pub struct Options {
     pub deliver: Option<Box<dyn Deliver>>,
     /// Where verdicts of the scan come from.
     pub scanned: Option<Verdicts>,
+    /// Where it is noted in which captures the packets of sessions are; set when captures are written.
+    pub places: Option<pcap::Sessions>,
 }
 
 /// What the record writer has done, for others to read.
@@ -112,6 +115,7 @@ pub fn start(options: Options, workers: Vec<Consumer<Findings>>) -> io::Result<(
         format: options.format,
         deliver: options.deliver,
         scanned: options.scanned,
+        places: options.places,
         early: VecDeque::new(),
         written: Arc::clone(&written),
         line: Vec::new(),
@@ -135,6 +139,7 @@ struct Writer {
     format: Format,
     deliver: Option<Box<dyn Deliver>>,
     scanned: Option<Verdicts>,
+    places: Option<pcap::Sessions>,
     /// Verdicts of files whose own record has not come yet.
     early: VecDeque<(Instant, Scanned)>,
     written: Arc<Written>,
@@ -226,6 +231,9 @@ impl Writer {
             None => {}
         }
         if let Some(session) = record.session() {
+            if let Some(places) = &self.places {
+                places.save(session);
+            }
             *self.lines.entry(record.log().path).or_default() += 1;
             if let Some(deliver) = &mut self.deliver {
                 deliver.session(session);
