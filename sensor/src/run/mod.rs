@@ -14,6 +14,7 @@ pub mod control;
 pub mod delivery;
 pub mod file_budget;
 pub mod files;
+pub mod health;
 pub mod log_files;
 pub mod plan;
 pub mod records;

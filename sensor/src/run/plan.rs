@@ -12,7 +12,7 @@ use analyze::log::{Format, Profile};
 use detect::RuleSet;
 use settings::{CaptureMode, CarvingMode, Compression, Settings, ZeekFormat, control::Response};
 
-use super::{Plan, control, delivery, files, log_files, records, scanning};
+use super::{Plan, control, delivery, files, health, log_files, records, scanning};
 use crate::{
     capture::{self, Mode, Wanted},
     pcap,
@@ -29,6 +29,7 @@ pub fn run(settings: &Settings, path: &Path) -> anyhow::Result<()> {
     let mut plan = plan(settings, path);
     scanning::add(settings, &mut plan);
     delivery::add(settings, &mut plan);
+    health::add(settings, &mut plan);
     let identity = control::Identity { node: settings.node.name.clone(), reload: reloader(settings, path) };
     let reload = Arc::clone(&identity.reload);
     plan.reload = Box::new(move || match reload() {
@@ -58,6 +59,7 @@ pub fn plan(settings: &Settings, path: &Path) -> Plan {
             deliver: None,
             scanned: None,
             places: None,
+            health: None,
         },
         files: files::Options {
             folder: settings.files.folder.clone(),

@@ -20,6 +20,7 @@ use analyze::{
 };
 use rtrb::Consumer;
 
+use super::health::Told;
 use super::log_files::{self, LogFiles};
 use super::scanning::{self, Scanned, Verdicts};
 use super::worker::Findings;
@@ -50,6 +51,9 @@ pub trait Deliver: Send {
     /// One session of Arkime's, or a segment of one.
     fn session(&mut self, session: &Session);
 
+    /// One measurement of the machine: when, of which module, its values.
+    fn measured(&mut self, at: Time, module: &'static str, values: &serde_json::Value);
+
     /// The result of a scan, as the event that Malcolm takes.
     fn scanned(&mut self, at: Time, event: &serde_json::Map<String, serde_json::Value>);
 
@@ -71,6 +75,8 @@ pub struct Options {
     pub scanned: Option<Verdicts>,
     /// Where it is noted in which captures the packets of sessions are; set when captures are written.
     pub places: Option<pcap::Sessions>,
+    /// Where it is told from how the machine and the capture are.
+    pub health: Option<crossbeam_channel::Receiver<Told>>,
 }
 
 /// What the record writer has done, for others to read.
@@ -116,6 +122,7 @@ pub fn start(options: Options, workers: Vec<Consumer<Findings>>) -> io::Result<(
         deliver: options.deliver,
         scanned: options.scanned,
         places: options.places,
+        health: options.health,
         early: VecDeque::new(),
         written: Arc::clone(&written),
         line: Vec::new(),
@@ -140,6 +147,7 @@ struct Writer {
     deliver: Option<Box<dyn Deliver>>,
     scanned: Option<Verdicts>,
     places: Option<pcap::Sessions>,
+    health: Option<crossbeam_channel::Receiver<Told>>,
     /// Verdicts of files whose own record has not come yet.
     early: VecDeque<(Instant, Scanned)>,
     written: Arc<Written>,
@@ -169,6 +177,7 @@ impl Writer {
                 }
             }
             let scan_ended = self.take_verdicts(&mut idle);
+            self.take_health();
             if flushed.elapsed() >= FLUSH {
                 flushed = Instant::now();
                 self.flush();
@@ -181,6 +190,20 @@ impl Writer {
             }
         }
         self.flush();
+    }
+
+    /// How the machine and the capture are. Nobody waits for it at the end.
+    fn take_health(&mut self) {
+        while let Some(Ok(told)) = self.health.as_ref().map(crossbeam_channel::Receiver::try_recv) {
+            match told {
+                Told::Record(record) => self.write(record.as_ref()),
+                Told::Measured(at, module, values) => {
+                    if let Some(deliver) = &mut self.deliver {
+                        deliver.measured(at, module, &values);
+                    }
+                }
+            }
+        }
     }
 
     /// Verdicts to records; whether no more will come.
