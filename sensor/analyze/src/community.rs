@@ -9,7 +9,15 @@ use crate::{FlowId, Transport};
 
 /// The identifier, with its version prefix `1:`.
 pub(crate) fn id(flow: &FlowId, ip_proto: u8) -> String {
-    let has_ports = matches!(ip_proto, 1 | 6 | 17 | 58 | 132);
+    hash(flow, ip_proto, matches!(ip_proto, 1 | 6 | 17 | 58 | 132))
+}
+
+/// As [`id`], with the ports in any case: what Arkime does for ESP, whose ports are zero.
+pub(crate) fn id_with_ports(flow: &FlowId, ip_proto: u8) -> String {
+    hash(flow, ip_proto, true)
+}
+
+fn hash(flow: &FlowId, ip_proto: u8, has_ports: bool) -> String {
     let (orig, resp) = (flow.orig, flow.resp);
     // One-way ICMP types have no counterpart: the tuple is not ordered.
     let one_way = flow.transport == Transport::Icmp && !crate::icmp::has_counterpart(ip_proto, orig.port);

@@ -51,6 +51,8 @@ impl Link {
     pub const C_HDLC: Self = Self(104);
     /// IEEE 802.11.
     pub const IEEE802_11: Self = Self(105);
+    /// Frame Relay.
+    pub const FRAME_RELAY: Self = Self(107);
     /// OpenBSD loopback: as `NULL`, in network order.
     pub const LOOP: Self = Self(108);
     /// Linux cooked capture, version 1.

@@ -7,7 +7,7 @@ use ahash::AHashMap;
 use crate::detect::Detect;
 use crate::expected::Expected;
 use crate::files::{FileHandle, FileStart, FileSummary, Files};
-use crate::log::Record;
+use crate::log::{Fields, Record, Sessions};
 use crate::protocol::Protocol;
 use crate::weird::{Place, Weirds};
 use crate::{Direction, Endpoint, FlowId, Interval, Options, Time, UidSource};
@@ -20,6 +20,10 @@ pub(crate) struct Sink {
     pub(crate) uids: UidSource,
     pub(crate) files: Files,
     pub(crate) detect: Option<Box<dyn Detect>>,
+    /// Arkime's sessions, if they are asked for.
+    pub(crate) sessions: Option<Box<Sessions>>,
+    /// Whether packets are counted into the sessions here.
+    pub(crate) counts: bool,
     expected: Expected,
     state: AHashMap<TypeId, Box<dyn Any + Send>>,
 }
@@ -33,6 +37,8 @@ impl Sink {
             weirds: Weirds::default(),
             expected: Expected::default(),
             detect: None,
+            sessions: options.sessions.then(|| Box::new(Sessions::new(options.seed))),
+            counts: true,
             state: AHashMap::new(),
             options,
         }
@@ -106,6 +112,12 @@ impl Output<'_> {
         self.sink.records.push(Box::new(record));
     }
 
+    /// The fields of the session of Arkime's that the flow belongs to, if sessions are made and this one is still
+    /// followed: Arkime stops where bytes are missing.
+    pub fn session(&mut self) -> Option<&mut Fields> {
+        self.sink.sessions.as_mut()?.of(&self.id, self.at)
+    }
+
     /// Names an oddity on the wire (Zeek's `weird.log`); `name` is Zeek's.
     pub fn weird(&mut self, name: &'static str) {
         self.sink.weird(self.at, Some(&self.id), name, None, None);
@@ -142,7 +154,8 @@ impl Output<'_> {
 
     /// Whether the beginning of the TCP connection was missed: most analyzers then stay silent, as Zeek's do.
     pub fn is_partial(&self) -> bool {
-        self.notes.is_partial
+        // Arkime does not mind.
+        self.notes.is_partial && !self.sink.sessions.as_ref().is_some_and(|sessions| sessions.is_lent)
     }
 
     /// A limit was exceeded: what follows is not analysed in full, and `history` says so with an `X`.

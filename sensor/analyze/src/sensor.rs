@@ -3,6 +3,7 @@
 //! It owns the flow table, the timers, the fragments and the tunnels of its worker, and shares nothing.
 
 mod datagrams;
+mod lenient;
 mod segments;
 mod tunnels;
 
@@ -15,7 +16,7 @@ use crate::flow::key::Key;
 use crate::flow::record::ConnRecord;
 use crate::flow::timers::{FlowRef, TimerKind, Timers};
 use crate::flow::{Flow, Kind};
-use crate::log::{Active, Record, Sessions};
+use crate::log::{Active, Record};
 use crate::output::Sink;
 use crate::packet::Below;
 use crate::packet::defrag::Defrag;
@@ -115,8 +116,8 @@ pub struct Sensor {
     counters: Counters,
     active: usize,
     waiting_bytes: usize,
-    /// Arkime's sessions, if they are asked for.
-    sessions: Option<Box<Sessions>>,
+    /// Analyses for Arkime's sessions what this one leaves out.
+    lenient: Option<Box<Sensor>>,
     /// Records that the sessions have been shown already.
     shown: usize,
 }
@@ -127,9 +128,8 @@ impl Sensor {
         // Keys derived from the seed: the same input gives the same output, and an attacker who does not know the
         // seed cannot choose colliding flows.
         let hasher = RandomState::with_seeds(options.seed, !options.seed, options.seed.rotate_left(17), 0x7465_6e72_6563);
-        let sessions = options.sessions.then(|| Box::new(Sessions::new(options.seed)));
         Self {
-            sessions,
+            lenient: None,
             shown: 0,
             sink: Sink::new(options),
             table: AHashMap::with_hasher(hasher),
@@ -166,10 +166,10 @@ impl Sensor {
         below.position = frame.position;
         match link::open(frame.link, frame.data, &mut below) {
             Found::Ip(bytes) => self.ip(bytes, &below, &Carriers::none()),
-            Found::Other => {
+            Found::Other(payload) => {
                 self.counters.not_ip += 1;
-                if let Some(sessions) = &mut self.sessions {
-                    sessions.frame(&below);
+                if let Some(sessions) = &mut self.sink.sessions {
+                    sessions.frame(payload, &below, None);
                 }
             }
             Found::Weird(name) => {
@@ -190,7 +190,7 @@ impl Sensor {
     /// Ends the sessions that have been idle; after a frame, since Arkime lets a session go on whose own packet comes
     /// first, and at the frame's own time, which may go back.
     fn idle_sessions(&mut self, at: Time) {
-        if let Some(sessions) = &mut self.sessions {
+        if let Some(sessions) = &mut self.sink.sessions {
             sessions.advance(at);
         }
     }
@@ -220,17 +220,20 @@ impl Sensor {
             self.remove(index);
         }
         self.sink.finish();
-        if let Some(sessions) = &mut self.sessions {
+        self.finish_lenient();
+        if let Some(sessions) = &mut self.sink.sessions {
             self.sink.records.iter().for_each(|record| record.arkime(sessions));
             self.shown = self.sink.records.len();
-            sessions.finish();
+            if !sessions.is_lent {
+                sessions.finish();
+            }
         }
     }
 
     /// What was found since the last call.
     pub fn take(&mut self) -> Batch {
         let mut records = std::mem::take(&mut self.sink.records);
-        if let Some(sessions) = &mut self.sessions {
+        if let Some(sessions) = &mut self.sink.sessions {
             records.iter().skip(std::mem::take(&mut self.shown)).for_each(|record| record.arkime(sessions));
             sessions.take(self.now, &mut records);
         }
@@ -249,7 +252,7 @@ impl Sensor {
     pub fn has_output(&self) -> bool {
         !self.sink.records.is_empty()
             || self.sink.files.has_chunks()
-            || self.sessions.as_ref().is_some_and(|sessions| sessions.has_ended(self.now))
+            || self.sink.sessions.as_ref().is_some_and(|sessions| sessions.has_ended(self.now))
     }
 
     /// What was counted since the start.
@@ -264,7 +267,7 @@ impl Sensor {
 
     /// Arkime's sessions: those that are open, and how many were begun. None unless they are asked for.
     pub fn sessions(&self) -> (Active, u64) {
-        self.sessions.as_ref().map_or_else(Default::default, |sessions| (sessions.active(), sessions.begun()))
+        self.sink.sessions.as_ref().map_or_else(Default::default, |sessions| (sessions.active(), sessions.begun()))
     }
 
     fn ip(&mut self, bytes: &[u8], below: &Below, carriers: &Carriers) {
@@ -279,7 +282,11 @@ impl Sensor {
             Err(name) => {
                 self.counters.malformed += 1;
                 if name == "bad_IP_checksum" {
-                    self.count_unchecked(bytes, below);
+                    self.leniently(below.at, |sensor| {
+                        sensor.sink.counts = true;
+                        sensor.ip(bytes, below, carriers);
+                        sensor.sink.counts = false;
+                    });
                 }
                 let place = ip::addresses(bytes).map_or(Place::Nowhere, |(src, dst)| Place::Packet(src, dst));
                 let place = if name == "invalid_IP_header_size" || name == "truncated_IP" { Place::Nowhere } else { place };
@@ -302,11 +309,15 @@ impl Sensor {
             self.sink.weird_at(below.at, Place::Packet(packet.src, packet.dst), name, None, None);
         }
         if let Some(whole) = whole {
+            let part = packet.total_len;
             let header = packet.total_len.saturating_sub(packet.payload_len);
             let (protocol, skip) = ip::after_fragments(&packet, &whole);
             let payload = whole.get(skip..).unwrap_or_default();
             let packet = Ip { protocol, payload, payload_len: payload.len(), total_len: header + whole.len(), fragment: None, ..packet };
-            self.transport(&packet, &Below { cut: 0, ..*below }, carriers);
+            // Arkime's length of a packet that came in parts is that of the whole, under the last part's lower layers.
+            let lower = (below.captured as usize).saturating_sub(part);
+            let captured = u32::try_from(lower + packet.total_len).unwrap_or(u32::MAX);
+            self.transport(&packet, &Below { cut: 0, captured, ..*below }, carriers);
         }
     }
 
@@ -317,26 +328,8 @@ impl Sensor {
             1 | 58 => self.icmp(packet, below, carriers),
             4 | 41 | 47 => self.ip_tunnel(packet, below, carriers),
             // ESP is opaque; mobility headers and "no next header" carry nothing.
-            50 | 135 | 59 => self.count(packet, below),
+            50 | 135 | 59 => drop(self.count(packet, below, true)),
             _ => self.other(packet, below, carriers),
-        }
-    }
-
-    /// Counts a packet into its session.
-    fn count(&mut self, packet: &Ip<'_>, below: &Below) {
-        if let Some(sessions) = &mut self.sessions {
-            sessions.packet(packet, below);
-        }
-    }
-
-    /// Counts a packet whose IP checksum is wrong: Arkime looks at none.
-    fn count_unchecked(&mut self, bytes: &[u8], below: &Below) {
-        if self.sessions.is_some()
-            && let Ok(packet) = ip::parse(bytes, below.cut, false, &mut |_| {})
-            && packet.fragment.is_none()
-            && !matches!(packet.protocol, 4 | 41 | 47)
-        {
-            self.count(&packet, below);
         }
     }
 

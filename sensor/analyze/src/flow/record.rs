@@ -211,11 +211,10 @@ fn arkime_name(service: &'static str, port: u16) -> Option<&'static str> {
         "dns" if port == 5353 => Some("mdns"),
         "dns" if port == 5355 => Some("llmnr"),
         "ldap_tcp" | "ldap_udp" => Some("ldap"),
-        "ssl" => Some("tls"),
         "krb" | "krb_tcp" => Some("krb5"),
         "dce_rpc" => Some("dcerpc"),
         "dnp3_tcp" | "dnp3_udp" => Some("dnp3"),
-        "ftp-data" | "gssapi" | "spicy_tftp" => None,
+        "ssl" | "ftp-data" | "gssapi" | "spicy_tftp" => None,
         name => Some(name),
     }
 }

@@ -91,7 +91,7 @@ impl<'o> Json<'o> {
     }
 
     /// An array of objects that are JSON already.
-    pub fn ready(&mut self, key: &str, objects: &[Vec<u8>]) {
+    pub fn ready<'v>(&mut self, key: &str, objects: impl IntoIterator<Item = &'v [u8]>) {
         self.key(key);
         self.array(objects, |out, object| out.extend_from_slice(object));
     }

@@ -9,7 +9,7 @@ mod json;
 mod row;
 
 pub use crate::flow::record::eve_name;
-pub use arkime::{Active, Fields, Place, SESSIONS, Session, Sessions};
+pub use arkime::{Active, Fields, Place, SESSIONS, Session, Sessions, magic};
 pub use eve::{Eve, timestamp};
 pub use json::Json;
 pub use row::{Format, Row, header};

@@ -11,8 +11,8 @@ const MAX_LAYERS: usize = 15;
 pub(crate) enum Found<'a> {
     /// An IP packet.
     Ip(&'a [u8]),
-    /// Something that is not IP, and not odd.
-    Other,
+    /// Something that is not IP, and not odd: from its LLC header or the end of its Ethernet header on.
+    Other(&'a [u8]),
     /// Something that cannot be read; the text is Zeek's weird name.
     Weird(&'static str),
 }
@@ -32,7 +32,8 @@ pub(crate) fn open<'a>(link: Link, bytes: &'a [u8], below: &mut Below) -> Found<
         Link::RADIOTAP => Layer::Radiotap,
         Link::PRISM => Layer::Prism,
         Link::NFLOG => Layer::Nflog,
-        _ => return Found::Other,
+        Link::FRAME_RELAY => Layer::FrameRelay,
+        _ => return Found::Other(bytes),
     };
     descend(start, bytes, below)
 }
@@ -68,18 +69,20 @@ enum Layer {
     Nflog,
     Mpls,
     Llc,
+    FrameRelay,
 }
 
 fn descend<'a>(start: Layer, bytes: &'a [u8], below: &mut Below) -> Found<'a> {
     let mut layer = start;
     let mut r = Reader::new(bytes);
     for _ in 0..MAX_LAYERS {
+        let start = r;
         layer = match layer {
             Layer::Ip => return Found::Ip(r.rest()),
             Layer::Type(0x0800 | 0x86dd) => return Found::Ip(r.rest()),
             other => match step(other, &mut r, below) {
                 Ok(Some(next)) => next,
-                Ok(None) => return Found::Other,
+                Ok(None) => return Found::Other(if matches!(other, Layer::Llc | Layer::Type(_)) { start.rest() } else { r.rest() }),
                 Err(weird) => return Found::Weird(weird),
             },
         };
@@ -156,6 +159,11 @@ fn step(layer: Layer, r: &mut Reader<'_>, below: &mut Below) -> Result<Option<La
             }
         }
         Layer::Llc => llc(r),
+        Layer::FrameRelay => {
+            // Q.922 §3.3: an address of two bytes unless it is extended; then, as Cisco does it, an Ethernet type.
+            while r.u8().ok_or("truncated_frame_relay_header")? & 1 == 0 {}
+            Ok(Some(Layer::Type(r.u16().ok_or("truncated_frame_relay_header")?)))
+        }
         Layer::Radiotap => {
             let mut head = *r;
             head.skip(2).ok_or("truncated_radiotap_header")?;

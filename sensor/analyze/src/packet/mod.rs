@@ -30,6 +30,10 @@ pub(crate) struct Below {
     pub(crate) outer: Option<(IpAddr, IpAddr)>,
     /// Sender and receiver of the frame that carried this frame.
     pub(crate) outer_l2: Option<([u8; 6], [u8; 6])>,
+    /// Tag of the network that ERSPAN mirrors.
+    pub(crate) mirror_vlan: Option<u16>,
+    /// Virtual network of VXLAN or Geneve.
+    pub(crate) vni: Option<u32>,
     /// Bytes of the whole frame that were captured.
     pub(crate) captured: u32,
     /// Where the frame's record begins in its file.
@@ -48,6 +52,7 @@ impl Layers {
     pub(crate) const MPLS: Self = Self(16);
     pub(crate) const PPPOE: Self = Self(32);
     pub(crate) const PPP: Self = Self(64);
+    pub(crate) const VXLAN_GPE: Self = Self(128);
 
     pub(crate) const fn add(&mut self, other: Self) {
         self.0 |= other.0;
@@ -71,6 +76,8 @@ impl Below {
             layers: Layers(0),
             outer: None,
             outer_l2: None,
+            mirror_vlan: None,
+            vni: None,
             captured: 0,
             position: None,
         }
@@ -81,6 +88,8 @@ impl Below {
         Self {
             layers: self.layers,
             outer: self.outer,
+            mirror_vlan: self.mirror_vlan,
+            vni: self.vni,
             outer_l2: self.l2_src.zip(self.l2_dst),
             captured: self.captured,
             position: self.position,

@@ -36,7 +36,11 @@ impl Sensor {
                 flow.history.scaled(from, b'C', flow.bad_checksums.of_mut(from));
                 let id = flow.id;
                 self.sink.weird(below.at, Some(&id), "bad_UDP_checksum", None, None);
-                return self.count(packet, below);
+                return self.leniently(below.at, |sensor| {
+                    sensor.sink.counts = true;
+                    sensor.udp(packet, below, carriers);
+                    sensor.sink.counts = false;
+                });
             }
         }
         flow.last = below.at;
@@ -58,7 +62,9 @@ impl Sensor {
         if self.udp_tunnel(flow_ref, from, packet, data, &inner_below, carriers) {
             return;
         }
-        self.count(packet, below);
+        if self.count(packet, below, true) {
+            self.leniently(below.at, |sensor| sensor.udp(packet, below, carriers));
+        }
         let Some(flow) = self.slots.get_mut(flow_ref.index as usize).and_then(|slot| slot.flow.as_deref_mut()) else { return };
         if flow.app.is_interested() {
             let (app, mut scene) = split(flow, below.at, &mut self.sink);
@@ -73,7 +79,7 @@ impl Sensor {
         if !self.has_header(packet, below, 8, "ICMP") {
             return;
         }
-        self.count(packet, below);
+        self.count(packet, below, true);
         let mut r = Reader::new(packet.payload);
         let (Some(kind), Some(code)) = (r.u8(), r.u8()) else { return };
         let (resp_port, one_way) = icmp::counterpart(packet.protocol, kind, code);
@@ -109,7 +115,7 @@ impl Sensor {
 
     /// Protocols without ports: a flow by addresses and protocol number.
     pub(super) fn other(&mut self, packet: &Ip<'_>, below: &Below, carriers: &Carriers) {
-        self.count(packet, below);
+        self.count(packet, below, true);
         let (flow_ref, from) = self.flow(&NewFlow {
             src: Endpoint { addr: packet.src, port: 0 },
             dst: Endpoint { addr: packet.dst, port: 0 },

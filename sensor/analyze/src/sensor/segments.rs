@@ -44,7 +44,14 @@ impl Sensor {
         if header_len > packet.payload_len {
             return self.odd_header(packet, below);
         }
-        self.count(packet, below);
+        let checksums = self.sink.options.checksums;
+        let is_sound = !checksums || packet.payload.len() < packet.payload_len || {
+            let start = checksum::pseudo(packet.src, packet.dst, 6, packet.payload.len());
+            checksum::is_valid(checksum::sum(packet.payload, start))
+        };
+        if self.count(packet, below, is_sound) {
+            self.leniently(below.at, |sensor| sensor.tcp(packet, below, carriers));
+        }
         let data = packet.payload.get(header_len..).unwrap_or_default();
         let len = u32::try_from(packet.payload_len - header_len).unwrap_or(u32::MAX);
         let segment = Segment::of(&header, len);
@@ -64,18 +71,14 @@ impl Sensor {
             self.remove(flow_ref.index);
             (flow_ref, from) = self.flow(&new);
         }
-        let checksums = self.sink.options.checksums;
         let Some(flow) = self.slots.get_mut(flow_ref.index as usize).and_then(|slot| slot.flow.as_deref_mut()) else { return };
         self.tunnels.carry(flow, below.at, carriers, &mut self.sink);
-        if checksums && packet.payload.len() >= packet.payload_len {
-            let start = checksum::pseudo(packet.src, packet.dst, 6, packet.payload.len());
-            if !checksum::is_valid(checksum::sum(packet.payload, start)) {
-                if let Kind::Tcp(tcp) = &mut flow.kind {
-                    tcp.bad_checksum(from, &mut flow.history);
-                }
-                let id = flow.id;
-                return self.sink.weird(below.at, Some(&id), "bad_TCP_checksum", None, Some("TCP"));
+        if !is_sound {
+            if let Kind::Tcp(tcp) = &mut flow.kind {
+                tcp.bad_checksum(from, &mut flow.history);
             }
+            let id = flow.id;
+            return self.sink.weird(below.at, Some(&id), "bad_TCP_checksum", None, Some("TCP"));
         }
         self.segment(flow_ref, from, &segment, data, below.at);
         if let Some(flow) = self.get(flow_ref) {
@@ -238,6 +241,9 @@ fn acknowledged(flow: &mut Flow, sink: &mut Sink, at: Time, of: Direction, acked
 
 fn gap(flow: &mut Flow, sink: &mut Sink, at: Time, of: Direction, len: u64) {
     let Kind::Tcp(tcp) = &mut flow.kind else { return };
+    if let Some(sessions) = &mut sink.sessions {
+        sessions.stall(&flow.id, at);
+    }
     if tcp.gap(of, &mut flow.history) {
         flow.missed = flow.missed.saturating_add(len);
     }

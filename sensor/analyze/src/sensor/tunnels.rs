@@ -122,6 +122,7 @@ impl Sensor {
             Below { cut: packet.payload_len.saturating_sub(packet.payload.len()), outer: Some((packet.src, packet.dst)), ..*below };
         if is_gre {
             inner_below.layers.add(Layers::GRE);
+            inner_below.mirror_vlan = tunnel::mirrored(packet.payload);
         }
         self.enter_over_ip(packet, kind, inner, &inner_below, carriers);
     }
@@ -129,7 +130,7 @@ impl Sensor {
     fn enter_over_ip(&mut self, packet: &Ip<'_>, kind: &'static str, inner: Inner<'_>, below: &Below, carriers: &Carriers) {
         // What is inside has to be a packet before the tunnel is believed.
         let mut inner_below = *below;
-        let Some(bytes) = self.unwrap_inner(inner, &mut inner_below) else { return };
+        let Some(bytes) = self.unwrap_inner(packet, inner, &mut inner_below) else { return };
         let id = self.tunnel_over_ip(packet.src, packet.dst, kind);
         self.ip(bytes, &inner_below, &carriers.with(Carrier { id, kind }));
     }
@@ -175,13 +176,16 @@ impl Sensor {
                         return true;
                     }
                     let mut inner_below = Below { outer: Some((packet.src, packet.dst)), ..*below };
-                    if let Some(layer) = kind.layer() {
+                    inner_below.vni = tunnel::network(kind, data);
+                    if tunnel::is_generic(kind, data) {
+                        inner_below.layers.add(Layers::VXLAN_GPE);
+                    } else if let Some(layer) = kind.layer() {
                         inner_below.layers.add(layer);
                     }
                     if !is_sure && !looks_like_ip(&inner) {
                         continue;
                     }
-                    let bytes = self.unwrap_inner(inner, &mut inner_below);
+                    let bytes = self.unwrap_inner(packet, inner, &mut inner_below);
                     if kind == Udp::Gre {
                         if let Some(bytes) = bytes {
                             let id = self.tunnel_over_ip(packet.src, packet.dst, kind.kind());
@@ -230,7 +234,7 @@ impl Sensor {
     }
 
     /// The IP packet inside, past what lies below it.
-    fn unwrap_inner<'a>(&mut self, inner: Inner<'a>, below: &mut Below) -> Option<&'a [u8]> {
+    fn unwrap_inner<'a>(&mut self, packet: &Ip<'_>, inner: Inner<'a>, below: &mut Below) -> Option<&'a [u8]> {
         let found = match inner {
             Inner::Ip(bytes) => Found::Ip(bytes),
             Inner::Ethernet(bytes) => {
@@ -244,7 +248,14 @@ impl Sensor {
         };
         match found {
             Found::Ip(bytes) => Some(bytes),
-            Found::Other => None,
+            Found::Other(payload) => {
+                if self.sink.counts
+                    && let Some(sessions) = &mut self.sink.sessions
+                {
+                    sessions.frame(payload, below, Some(packet));
+                }
+                None
+            }
             Found::Weird(name) => {
                 let (source, addl) = super::link_source(name);
                 self.sink.weird_at(below.at, Place::Nowhere, name, addl, source);

@@ -123,6 +123,30 @@ pub(crate) fn open(kind: Udp, bytes: &[u8]) -> Opened<'_> {
     }
 }
 
+/// The virtual network that a tunnel's packet belongs to: RFC 7348 §5 and RFC 8926 §3.4 put it in the same place.
+pub(crate) fn network(kind: Udp, bytes: &[u8]) -> Option<u32> {
+    let mut r = Reader::new(bytes);
+    let _head = r.u32()?;
+    (matches!(kind, Udp::Vxlan | Udp::Geneve) && !is_generic(kind, bytes)).then(|| r.u24()).flatten()
+}
+
+/// Whether it is VXLAN's generic extension (draft-ietf-nvo3-vxlan-gpe §3.1: flag P).
+pub(crate) fn is_generic(kind: Udp, bytes: &[u8]) -> bool {
+    kind == Udp::Vxlan && bytes.first().is_some_and(|flags| flags & 0x04 != 0)
+}
+
+/// The tag of the network that ERSPAN of type II or III mirrors (draft-foschiano-erspan §4.2).
+pub(crate) fn mirrored(bytes: &[u8]) -> Option<u16> {
+    let mut r = Reader::new(bytes);
+    let (flags, kind) = (r.u16()?, r.u16()?);
+    // A sequence number follows the header of these types alone.
+    if !matches!(kind, 0x88be | 0x22eb) || flags & 0x1000 == 0 {
+        return None;
+    }
+    r.skip(4)?;
+    Some(r.u16()? & 0x0fff).filter(|tag| *tag != 0)
+}
+
 /// RFC 7348 §5: flags of which I must be set, VNI, the frame.
 fn vxlan(bytes: &[u8]) -> Opened<'_> {
     let mut r = Reader::new(bytes);

@@ -5,17 +5,25 @@
 //! "user"        →  "user": ["a"], "userCnt": 1
 //! ```
 
+use crate::Time;
 use crate::log::Json;
 
 /// Values of one field. Arkime has no limit of its own but what fits into its session; a session with more different
 /// values than this is a scan, of which the first ones tell enough.
 const MAX_VALUES: usize = 4096;
+/// Names under which one field counts: methods that somebody made up are no reason for a wider document.
+const MAX_NAMES: usize = 32;
 /// Objects (answers of DNS, certificates) of one session, likewise.
 const MAX_OBJECTS: usize = 1024;
+
+/// Rows of Arkime's tables of objects.
+const BUCKETS: u32 = 13;
 
 /// The fields of one session beyond its packets.
 #[derive(Clone, Debug, Default)]
 pub struct Fields {
+    /// Time of the session's first packet.
+    begun: Time,
     groups: Vec<(&'static str, Values)>,
     protocols: Vec<&'static str>,
     tags: Vec<String>,
@@ -23,27 +31,92 @@ pub struct Fields {
 
 #[derive(Clone, Debug)]
 enum Values {
-    /// A set of strings, written with their count.
-    Texts(Vec<Vec<u8>>),
+    /// A set of strings, with or without their count.
+    Texts(Vec<Vec<u8>>, bool),
+    /// A list of strings that may repeat, with or without their count.
+    List(Vec<Vec<u8>>, bool),
+    /// Numbers that are counted by a second part of the name (`http.method-GET`).
+    Counts(Vec<(Vec<u8>, i64)>),
     /// A set of numbers, with or without their count.
     Numbers(Vec<i64>, bool),
     /// One string.
     Text(Vec<u8>),
     /// One number.
     Number(i64),
-    /// Objects that are already JSON, written with their count.
-    Objects(Vec<Vec<u8>>),
+    /// Objects that are already JSON, with what they are known by, written with their count.
+    Objects(Vec<Object>),
+}
+
+/// An object that is already JSON.
+#[derive(Clone, Debug)]
+struct Object {
+    /// Where Arkime's table of them has it.
+    bucket: u32,
+    key: Vec<u8>,
+    json: Vec<u8>,
 }
 
 impl Fields {
+    /// None yet, of a session that began at `begun`.
+    pub(super) fn new(begun: Time) -> Self {
+        Self { begun, ..Self::default() }
+    }
+
+    /// Time of the session's first packet.
+    pub const fn begun(&self) -> Time {
+        self.begun
+    }
+
+    /// Whether there is anything in a field.
+    pub fn has(&self, path: &str) -> bool {
+        self.groups.iter().any(|(known, _)| *known == path)
+    }
+
     /// Adds a string to a set. Bytes that are not UTF-8 are taken for Latin-1, as Arkime does.
     pub fn text(&mut self, path: &'static str, value: &[u8]) {
+        self.add_text(path, value, true);
+    }
+
+    /// Adds a string to a set that has no count.
+    pub fn bare(&mut self, path: &'static str, value: &[u8]) {
+        self.add_text(path, value, false);
+    }
+
+    fn add_text(&mut self, path: &'static str, value: &[u8], counted: bool) {
         let value = utf8(value);
-        if let Values::Texts(values) = self.at(path, || Values::Texts(Vec::new()))
+        if let Values::Texts(values, _) = self.at(path, || Values::Texts(Vec::new(), counted))
             && values.len() < MAX_VALUES
             && !values.contains(&value)
         {
             values.push(value);
+        }
+    }
+
+    /// Adds a string to a list, which may hold it already; all calls for one field say alike whether it is `counted`.
+    pub fn item(&mut self, path: &'static str, value: &[u8], counted: bool) {
+        let value = utf8(value);
+        if let Values::List(values, _) = self.at(path, || Values::List(Vec::new(), counted))
+            && values.len() < MAX_VALUES
+        {
+            values.push(value);
+        }
+    }
+
+    /// Adds an address to a set.
+    pub fn ip(&mut self, path: &'static str, addr: std::net::IpAddr) {
+        self.text(path, addr.to_string().as_bytes());
+    }
+
+    /// Counts one up in the field whose name ends in `name`.
+    pub fn count_of(&mut self, path: &'static str, name: &[u8]) {
+        let name = utf8(name);
+        if let Values::Counts(counts) = self.at(path, || Values::Counts(Vec::new())) {
+            let is_full = counts.len() >= MAX_NAMES;
+            match counts.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, count)) => *count = count.saturating_add(1),
+                None if is_full => {}
+                None => counts.push((name, 1)),
+            }
         }
     }
 
@@ -100,15 +173,17 @@ impl Fields {
         }
     }
 
-    /// Adds an object to a list; the same one is not added twice.
-    pub fn object(&mut self, path: &'static str, write: impl FnOnce(&mut Json<'_>)) {
-        let mut object = Vec::new();
-        Json::object(&mut object, write);
-        if let Values::Objects(objects) = self.at(path, || Values::Objects(Vec::new()))
-            && objects.len() < MAX_OBJECTS
-            && !objects.contains(&object)
-        {
-            objects.push(object);
+    /// Adds an object to a list, or puts it in the place of the one that has the same key. Arkime keeps its objects in
+    /// a hash table and writes them in the order of that; `hash` is its hash of the object.
+    pub fn object_as(&mut self, path: &'static str, hash: u32, key: &[u8], write: impl FnOnce(&mut Json<'_>)) {
+        let mut json = Vec::new();
+        Json::object(&mut json, write);
+        let Values::Objects(objects) = self.at(path, || Values::Objects(Vec::new())) else { return };
+        let is_full = objects.len() >= MAX_OBJECTS;
+        match objects.iter_mut().find(|object| object.key == key) {
+            Some(object) => object.json = json,
+            None if is_full => {}
+            None => objects.push(Object { bucket: hash % BUCKETS, key: key.to_vec(), json }),
         }
     }
 
@@ -167,12 +242,28 @@ impl Values {
     fn write(&self, name: &str, json: &mut Json<'_>) {
         let count = |json: &mut Json<'_>, n: usize| json.number(&format!("{name}Cnt"), n as u64);
         match self {
-            Self::Texts(values) => {
+            Self::Texts(values, counted) => {
                 let mut values: Vec<_> = values.iter().map(Vec::as_slice).collect();
                 values.sort_unstable();
                 let n = values.len();
                 json.strings(name, values);
-                count(json, n);
+                if *counted {
+                    count(json, n);
+                }
+            }
+            Self::List(values, counted) => {
+                json.strings(name, values.iter().map(Vec::as_slice));
+                if *counted {
+                    count(json, values.len());
+                }
+            }
+            Self::Counts(counts) => {
+                for (part, value) in counts {
+                    // Keys are written as they are: only what needs no escape becomes part of one.
+                    if part.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-' || *byte == b'_') {
+                        json.integer(&format!("{name}{}", String::from_utf8_lossy(part)), *value);
+                    }
+                }
             }
             Self::Numbers(values, counted) => {
                 let mut sorted = values.clone();
@@ -185,7 +276,9 @@ impl Values {
             Self::Text(value) => json.bytes(name, value),
             Self::Number(value) => json.integer(name, *value),
             Self::Objects(objects) => {
-                json.ready(name, objects);
+                let mut sorted: Vec<_> = objects.iter().collect();
+                sorted.sort_by_key(|object| object.bucket);
+                json.ready(name, sorted.iter().map(|object| object.json.as_slice()));
                 count(json, objects.len());
             }
         }
@@ -211,10 +304,10 @@ mod tests {
         fields.text("http.host", b"b");
         fields.text("http.host", b"a");
         fields.text("http.host", b"a");
-        fields.count("http.method-GET");
+        fields.count_of("http.method-", b"GET");
         fields.text("user", b"\xe9");
         fields.bare_number("icmp.type", 8);
-        fields.object("cert", |json| json.str("serial", "01"));
+        fields.object_as("cert", 0, b"01", |json| json.str("serial", "01"));
         let mut out = Vec::new();
         Json::object(&mut out, |json| fields.write(json));
         assert_eq!(

@@ -7,14 +7,20 @@
 //!
 //! What needs data from elsewhere is not here: countries, autonomous systems, makers of network cards.
 
+mod classify;
 mod fields;
 mod identity;
+mod magic;
+mod parsers;
 mod places;
 mod session;
+mod stray;
 mod table;
+mod talk;
 mod tcp;
 
 pub use fields::Fields;
+pub use magic::magic;
 pub use places::Place;
 pub use session::Session;
 pub use table::{Active, Sessions};

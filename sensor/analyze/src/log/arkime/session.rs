@@ -4,7 +4,9 @@ use std::net::IpAddr;
 
 use super::identity::Identity;
 use super::places::{self, Place};
-use super::tcp::{Segment, Tcp};
+use super::stray::Stray;
+use super::talk::Talk;
+use super::tcp::{NO_ANSWER, Segment, Tcp};
 use super::{Fields, SESSIONS};
 use crate::flow::key::Key;
 use crate::log::{Json, Log, Record, Row};
@@ -14,6 +16,10 @@ use crate::{Direction, Endpoint, FlowId, Pair, Time, Transport, Uid};
 
 /// Different values of a packet's header that are remembered of a session (addresses, tags, hop counts).
 const MAX_VALUES: usize = 64;
+/// Packets of each side whose headers are looked at for addresses, tags and hop counts: Arkime's are the same.
+const EARLY: u64 = 10;
+/// Hardware addresses that are remembered of each side.
+const MAX_MACS: usize = 4;
 /// Bytes of each side's payload that are shown.
 const FIRST_BYTES: usize = 8;
 
@@ -32,7 +38,7 @@ struct Side {
 }
 
 /// One session, or one segment of a long one.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Session {
     seed: u64,
     serial: u64,
@@ -42,7 +48,10 @@ pub struct Session {
     transport: Transport,
     ip_proto: u8,
     first: Time,
+    /// Time of the packet that came last; packets may come in another order than that of their times.
     last: Time,
+    /// The least and the greatest time of a packet.
+    range: (Time, Time),
     ethertype: Option<u16>,
     sides: Pair<Side>,
     vlans: Vec<u16>,
@@ -54,11 +63,18 @@ pub struct Session {
     segment: u64,
     /// Id of the first segment, once there is a second.
     root: Option<String>,
+    /// A packet's checksum was wrong.
+    pub(super) is_unsound: bool,
+    /// Bytes are missing in the stream.
+    pub(super) is_stalled: bool,
+    /// Recognises the session by its first bytes, and reads what no analyzer does.
+    talk: Talk,
     /// What the analyzers found.
     pub(super) fields: Fields,
 }
 
 impl Session {
+    #[expect(clippy::too_many_arguments, reason = "what a session is known by, from its first packet")]
     pub(super) fn new(
         serial: u64,
         key: Key,
@@ -66,24 +82,11 @@ impl Session {
         destination: Endpoint,
         transport: Transport,
         ip_proto: u8,
+        name: &'static str,
         below: &Below,
     ) -> Self {
-        let mut fields = Fields::default();
-        fields.protocol(match (ip_proto, below.ethertype) {
-            (0, Some(0x0806)) => "arp",
-            (0, Some(0x88cc)) => "lldp",
-            (0, Some(..=1500)) => "corrupt-ether",
-            (0, _) => "unknown-ether",
-            (1 | 58, _) => "icmp",
-            (2, _) => "igmp",
-            (6, _) => "tcp",
-            (17, _) => "udp",
-            (50, _) => "esp",
-            (89, _) => "ospf",
-            (103, _) => "pim",
-            (132, _) => "sctp",
-            _ => "unknown-ip",
-        });
+        let mut fields = Fields::new(below.at);
+        fields.protocol(name);
         Self {
             seed: 0,
             serial,
@@ -94,6 +97,7 @@ impl Session {
             ip_proto,
             first: below.at,
             last: below.at,
+            range: (below.at, below.at),
             ethertype: below.ethertype,
             sides: Pair::default(),
             vlans: Vec::new(),
@@ -103,12 +107,21 @@ impl Session {
             is_closed: false,
             segment: 1,
             root: None,
+            is_unsound: false,
+            is_stalled: false,
+            talk: Talk::default(),
             fields,
         }
     }
 
     pub(super) const fn seed(&mut self, seed: u64) {
         self.seed = seed;
+    }
+
+    /// Whether what analyzers find is told: Arkime reads a TCP stream from its handshake on, as long as no bytes are
+    /// missing.
+    pub(super) fn is_followed(&self) -> bool {
+        !self.is_stalled && self.tcp.as_ref().is_none_or(|tcp| tcp.is_followed())
     }
 
     pub(super) const fn serial(&self) -> u64 {
@@ -157,9 +170,11 @@ impl Session {
     pub(super) fn packet(&mut self, from: Direction, packet: &Ip<'_>, below: &Below, segment: Option<Segment>) -> bool {
         self.frame_from(from, below);
         let side = self.sides.of_mut(from);
-        remember(&mut side.ttls, packet.ttl);
-        if packet.tos >> 2 != 0 {
-            remember(&mut side.dscps, packet.tos >> 2);
+        if side.packets <= EARLY {
+            remember(&mut side.ttls, packet.ttl);
+            if packet.tos >> 2 != 0 {
+                remember(&mut side.dscps, packet.tos >> 2);
+            }
         }
         let header = match packet.protocol {
             6 => return segment.is_some_and(|segment| self.segment(from, packet, below, segment)),
@@ -178,14 +193,23 @@ impl Session {
         let side = self.sides.of_mut(from);
         side.data = side.data.saturating_add(packet.payload_len.saturating_sub(header) as u64);
         if packet.protocol == 17 {
-            side.show(packet.payload.get(header..).unwrap_or_default());
+            let data = packet.payload.get(header..).unwrap_or_default();
+            if side.first.is_empty() {
+                side.show(data);
+            }
+            let ports = Pair { orig: self.source.port, resp: self.destination.port };
+            self.talk.datagram(from, ports, data, &mut self.fields);
         }
         false
     }
 
-    /// Counts a frame that carries no IP.
-    pub(super) fn frame(&mut self, below: &Below) {
+    /// Counts a frame that carries no IP, perhaps within a packet.
+    pub(super) fn frame(&mut self, stray: Stray, payload: &[u8], below: &Below, carrier: Option<&Ip<'_>>) {
         self.frame_from(Direction::Originator, below);
+        if let Some(carrier) = carrier {
+            remember(&mut self.sides.orig.ttls, carrier.ttl);
+        }
+        stray.read(payload, &mut self.fields);
     }
 
     /// The session so far as a document of its own; what comes is counted anew.
@@ -193,10 +217,19 @@ impl Session {
         if self.root.is_none() {
             self.root = Some(self.id());
         }
-        let done = self.clone();
+        let done = Self {
+            sides: self.sides.clone(),
+            vlans: self.vlans.clone(),
+            places: std::mem::take(&mut self.places),
+            tcp: self.tcp.clone(),
+            root: self.root.clone(),
+            talk: Talk::default(),
+            fields: self.fields.clone(),
+            ..*self
+        };
         self.segment += 1;
         self.first = self.last;
-        self.places.clear();
+        self.range = (self.last, self.last);
         for side in [&mut self.sides.orig, &mut self.sides.resp] {
             *side = Side { macs: std::mem::take(&mut side.macs), ..Side::default() };
         }
@@ -205,12 +238,19 @@ impl Session {
 
     fn segment(&mut self, from: Direction, packet: &Ip<'_>, below: &Below, segment: Segment) -> bool {
         let Some(tcp) = &mut self.tcp else { return false };
-        let outcome = tcp.segment(from, below.at, segment, packet.payload, packet.payload_len);
-        let side = self.sides.of_mut(from);
-        side.data = side.data.saturating_add(outcome.bytes);
-        side.show(&outcome.first);
+        let (sides, talk, fields) = (&mut self.sides, &mut self.talk, &mut self.fields);
+        let ports = Pair { orig: self.source.port, resp: self.destination.port };
+        let wanted = talk.is_interested();
+        let outcome = tcp.segment(from, below.at, segment, packet, wanted, &mut |from, data, len| {
+            let side = sides.of_mut(from);
+            side.data = side.data.saturating_add(u64::from(len));
+            side.show(data);
+            talk.stream(from, ports, data, fields);
+        });
         if let Some(tag) = outcome.tag {
             self.fields.tag(tag);
+            // What Arkime reads although the answer to the SYN was not seen, Zeek leaves out.
+            self.is_unsound |= tag == NO_ANSWER;
         }
         let closes = outcome.closed && !self.is_closed;
         self.is_closed |= outcome.closed;
@@ -218,24 +258,14 @@ impl Session {
     }
 
     fn frame_from(&mut self, from: Direction, below: &Below) {
-        self.last = self.last.max(below.at);
+        self.last = below.at;
+        self.range = (self.range.0.min(below.at), self.range.1.max(below.at));
         let side = self.sides.of_mut(from);
         side.packets += 1;
         side.bytes += u64::from(below.captured);
-        if below.ethertype.is_some() {
-            below.l2_src.into_iter().for_each(|mac| remember(&mut side.macs, mac));
-            below.l2_dst.into_iter().for_each(|mac| remember(&mut self.sides.of_mut(from.flip()).macs, mac));
-        }
-        if let Some((src, dst)) = below.outer_l2 {
-            remember(&mut self.sides.of_mut(from).outer_macs, src);
-            remember(&mut self.sides.of_mut(from.flip()).outer_macs, dst);
-        }
-        if let Some((src, dst)) = below.outer {
-            remember(&mut self.sides.of_mut(from).outer, src);
-            remember(&mut self.sides.of_mut(from.flip()).outer, dst);
-        }
-        for vlan in [below.vlan, below.inner_vlan].into_iter().flatten() {
-            remember(&mut self.vlans, vlan);
+        let is_early = side.packets <= EARLY;
+        if is_early {
+            self.note_layers(from, below);
         }
         for (layer, name) in LAYERS {
             if below.layers.has(layer) {
@@ -248,6 +278,30 @@ impl Session {
         }
         if let Some(position) = below.position {
             self.places.push(Place { position, length: below.captured.saturating_add(RECORD_HEADER) });
+        }
+    }
+
+    /// Notes addresses and tags below IP.
+    fn note_layers(&mut self, from: Direction, below: &Below) {
+        if below.ethertype.is_some() {
+            below.l2_src.into_iter().for_each(|mac| note_mac(&mut self.sides.of_mut(from).macs, mac));
+            below.l2_dst.into_iter().for_each(|mac| note_mac(&mut self.sides.of_mut(from.flip()).macs, mac));
+        }
+        // Of what carries a packet, Arkime does not ask who began; and the hardware addresses of its frame stand the
+        // other way round, as in its documents.
+        if let Some((src, dst)) = below.outer_l2 {
+            note_mac(&mut self.sides.orig.outer_macs, dst);
+            note_mac(&mut self.sides.resp.outer_macs, src);
+        }
+        if let Some((src, dst)) = below.outer {
+            remember(&mut self.sides.orig.outer, src);
+            remember(&mut self.sides.resp.outer, dst);
+        }
+        for vlan in [below.mirror_vlan, below.vlan, below.inner_vlan].into_iter().flatten() {
+            remember(&mut self.vlans, vlan);
+        }
+        if let Some(vni) = below.vni {
+            self.fields.number("vni", i64::from(vni));
         }
     }
 
@@ -294,15 +348,17 @@ impl Session {
     }
 
     fn document(&self, node: &str, fields: &Fields, out: &mut Vec<u8>) {
-        let (first, last) = (self.first.0.div_euclid(1_000_000), self.last.0.div_euclid(1_000_000));
+        let millis = |at: Time| at.0.div_euclid(1_000_000);
+        let (first, last) = (millis(self.first), millis(self.last));
+        let (from, until) = (millis(self.range.0), millis(self.range.1));
         Json::object(out, |json| {
             json.child("packetRange", |json| {
-                json.integer("gte", first);
-                json.integer("lte", last);
+                json.integer("gte", from);
+                json.integer("lte", until);
             });
             json.integer("firstPacket", first);
             json.integer("lastPacket", last);
-            json.integer("length", last - first);
+            json.integer("length", until - from);
             json.number("ipProtocol", u64::from(self.ip_proto));
             json.some_number("ethertype", self.ethertype.map(u64::from));
             if let Some(tcp) = &self.tcp {
@@ -379,7 +435,7 @@ impl Session {
 
     /// Only of the protocols that Arkime computes it for.
     fn community_id(&self) -> Option<String> {
-        if !matches!(self.ip_proto, 1 | 6 | 17 | 50 | 58 | 132) {
+        if !matches!(self.ip_proto, 1 | 6 | 17 | 50 | 58 | 132) || self.transport == Transport::Other(17) {
             return None;
         }
         let (mut orig, mut resp) = (self.source, self.destination);
@@ -388,7 +444,9 @@ impl Session {
             resp.port = crate::icmp::counterpart(self.ip_proto, kind, code).0;
         }
         let uid = Uid::default();
-        Some(crate::community::id(&FlowId { uid, orig, resp, transport: self.transport }, self.ip_proto))
+        let flow = FlowId { uid, orig, resp, transport: self.transport };
+        let id = if self.ip_proto == 50 { crate::community::id_with_ports } else { crate::community::id };
+        Some(id(&flow, self.ip_proto))
     }
 }
 
@@ -419,15 +477,22 @@ impl Side {
 const RECORD_HEADER: u32 = 16;
 
 /// Encapsulations that Arkime names among the protocols.
-const LAYERS: [(Layers, &str); 7] = [
+const LAYERS: [(Layers, &str); 8] = [
     (Layers::GRE, "gre"),
     (Layers::VXLAN, "vxlan"),
+    (Layers::VXLAN_GPE, "vxlan-gpe"),
     (Layers::GENEVE, "geneve"),
     (Layers::GTP, "gtp"),
     (Layers::MPLS, "mpls"),
     (Layers::PPPOE, "pppoe"),
     (Layers::PPP, "ppp"),
 ];
+
+fn note_mac(macs: &mut Vec<[u8; 6]>, mac: [u8; 6]) {
+    if macs.len() < MAX_MACS {
+        remember(macs, mac);
+    }
+}
 
 fn remember<T: PartialEq>(values: &mut Vec<T>, value: T) {
     if values.len() < MAX_VALUES && !values.contains(&value) {

@@ -8,6 +8,7 @@ use ahash::AHashMap;
 
 use super::Fields;
 use super::session::Session;
+use super::stray::Stray;
 use super::tcp::Segment;
 use crate::flow::key::Key;
 use crate::log::Record;
@@ -78,6 +79,8 @@ pub struct Sessions {
     ends: u64,
     /// Open ones, by protocol.
     active: Active,
+    /// Whether these are in the hands of the sensor that does not look at checksums.
+    pub(crate) is_lent: bool,
     /// Sessions that were not begun for want of room.
     pub refused: u64,
 }
@@ -98,15 +101,15 @@ impl Sessions {
         self.begun
     }
 
-    /// Counts an IP packet that carries no other one.
-    pub(crate) fn packet(&mut self, packet: &Ip<'_>, below: &Below) {
+    /// Counts an IP packet that carries no other one; whether its session has had wrong checksums.
+    pub(crate) fn packet(&mut self, packet: &Ip<'_>, below: &Below, is_sound: bool) -> bool {
         let segment = if packet.protocol == 6 { Segment::read(packet.payload) } else { None };
         let ports = match (packet.protocol, segment) {
             (6, Some(segment)) => (segment.src_port, segment.dst_port),
-            (6, None) => return,
+            (6, None) => return false,
             (17 | 132, _) => {
                 let mut r = crate::Reader::new(packet.payload);
-                let (Some(src), Some(dst)) = (r.u16(), r.u16()) else { return };
+                let (Some(src), Some(dst)) = (r.u16(), r.u16()) else { return false };
                 (src, dst)
             }
             _ => (0, 0),
@@ -128,44 +131,76 @@ impl Sessions {
         {
             self.end(&key);
         }
+        let is_lent = self.is_lent;
         let flipped = segment.is_some_and(Segment::is_answer);
         let Some(session) = self.session(key, below.at, |serial| {
             let (from, to) = if flipped { (dst, src) } else { (src, dst) };
-            Session::new(serial, key, from, to, transport, packet.protocol, below)
+            Session::new(serial, key, from, to, transport, packet.protocol, name(packet.protocol), below)
         }) else {
-            return;
+            return false;
         };
+        if !is_sound || is_lent {
+            session.is_unsound = true;
+        }
         let from =
             if matches!(packet.protocol, 2 | 103) || session.is_from(src, dst) { Direction::Originator } else { Direction::Responder };
-        if session.packet(from, packet, below, segment) {
+        let closes = session.packet(from, packet, below, segment);
+        let is_unsound = session.is_unsound;
+        if closes {
             let (at, serial) = (below.at + CLOSED, session.serial());
             self.deadlines.push(Reverse((at, serial, key)));
         }
         self.cut(&key);
+        is_unsound
     }
 
-    /// Counts a frame that carries no IP.
-    pub(crate) fn frame(&mut self, below: &Below) {
-        let Some(kind) = below.ethertype else { return };
+    /// Counts a frame that carries no IP; within a packet it is the packet's.
+    pub(crate) fn frame(&mut self, payload: &[u8], below: &Below, carrier: Option<&Ip<'_>>) {
+        let Some(stray) = Stray::of(below, payload) else { return };
         let nowhere = |port| Endpoint { addr: IpAddr::V4(Ipv4Addr::UNSPECIFIED), port };
-        let (src, dst) = (nowhere(kind), nowhere(u16::MAX));
-        let key = Key::new(src, dst, Transport::Other(0), false);
-        if let Some(session) = self.session(key, below.at, |serial| Session::new(serial, key, src, dst, Transport::Other(0), 0, below)) {
-            session.frame(below);
+        let end = |addr| Endpoint { addr, port: 0 };
+        let (src, dst, proto, name) = match carrier {
+            None => (nowhere(stray.kind), nowhere(u16::MAX), 0, stray.name),
+            Some(ip) => (end(ip.src), end(ip.dst), ip.protocol, if stray.name == "arp" { "arp" } else { "corrupt-ip" }),
+        };
+        let transport = Transport::Other(proto);
+        let key = Key::new(src, dst, transport, false);
+        // What a packet carries has that packet's type, whatever the frame within it says.
+        let ethertype = carrier.map_or(below.ethertype, |ip| Some(if ip.src.is_ipv4() { 0x0800 } else { 0x86dd }));
+        let below = Below { outer: None, ethertype, ..*below };
+        if let Some(session) = self.session(key, below.at, |serial| Session::new(serial, key, src, dst, transport, proto, name, &below)) {
+            session.frame(stray, payload, &below, carrier);
         }
         self.cut(&key);
     }
 
-    /// The fields of the session that a flow belongs to, at the time of something that happened on it.
+    /// The fields of the session that a flow belongs to, at the time of something that happened on it; of a session
+    /// with wrong checksums only for the sensor that does not look at them.
     pub fn of(&mut self, id: &FlowId, at: Time) -> Option<&mut Fields> {
+        let is_lent = self.is_lent;
+        let session = self.find(id, at)?;
+        (session.is_unsound == is_lent && session.is_followed()).then_some(&mut session.fields)
+    }
+
+    /// Bytes are missing in the stream of a flow: what comes after them is not told any more.
+    pub(crate) fn stall(&mut self, id: &FlowId, at: Time) {
+        let is_lent = self.is_lent;
+        if let Some(session) = self.find(id, at)
+            && session.is_unsound == is_lent
+        {
+            session.is_stalled = true;
+        }
+    }
+
+    fn find(&mut self, id: &FlowId, at: Time) -> Option<&mut Session> {
         let ports = matches!(id.transport, Transport::Tcp | Transport::Udp);
         let end = |end: Endpoint| if ports { end } else { Endpoint { port: 0, ..end } };
         let key = Key::new(end(id.orig), end(id.resp), id.transport, false);
         if self.open.get(&key).is_some_and(|session| session.first() <= at) {
-            return self.open.get_mut(&key).map(|session| &mut session.fields);
+            return self.open.get_mut(&key).map(Box::as_mut);
         }
         let end = self.ended_by_key.get(&key)?;
-        self.ended.get_mut(end).map(|(_, session)| &mut session.fields)
+        self.ended.get_mut(end).map(|(_, session)| session.as_mut())
     }
 
     /// Ends what has been idle for too long.
@@ -257,6 +292,21 @@ const fn transport(protocol: u8) -> Transport {
         17 => Transport::Udp,
         1 | 58 => Transport::Icmp,
         other => Transport::Other(other),
+    }
+}
+
+/// Arkime's name of what travels over IP.
+const fn name(protocol: u8) -> &'static str {
+    match protocol {
+        1 | 58 => "icmp",
+        2 => "igmp",
+        6 => "tcp",
+        17 => "udp",
+        50 => "esp",
+        89 => "ospf",
+        103 => "pim",
+        132 => "sctp",
+        _ => "unknown-ip",
     }
 }
 

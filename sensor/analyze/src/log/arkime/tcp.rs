@@ -1,8 +1,9 @@
 //! TCP as Arkime counts it: flags, the handshake, and the bytes that came in order.
 
+use crate::packet::ip::Ip;
 use crate::{Direction, Pair, Reader, Time};
 
-/// Pieces that wait behind a gap in one direction; Arkime gives the stream up at 256.
+/// Arkime's `maxTcpOutOfOrderPackets`: when more segments of both directions wait, the stream is given up.
 const MAX_WAITING: usize = 256;
 /// Different initial sequence numbers that are told apart.
 const MAX_ISNS: usize = 16;
@@ -18,6 +19,9 @@ pub(super) struct Segment {
     window: u16,
     header_len: usize,
 }
+
+/// Arkime's tag of a connection whose SYN was seen, but no answer to it.
+pub(super) const NO_ANSWER: &str = "no-syn-ack";
 
 const FIN: u16 = 0x01;
 const SYN: u16 = 0x02;
@@ -63,8 +67,17 @@ struct Side {
     syn_seen: bool,
     isn: u32,
     closing: Closing,
-    /// Sequence number, length and first bytes of pieces behind a gap, in order.
-    waiting: Vec<(u32, u32, [u8; 8])>,
+}
+
+/// A segment that waits for the bytes before it.
+#[derive(Clone, Debug)]
+struct Waiting {
+    from: Direction,
+    seq: u32,
+    ack: u32,
+    len: u32,
+    /// Its payload, empty if nobody wants to see it; `None` of the segment at hand, which is read where it is.
+    data: Option<Vec<u8>>,
 }
 
 /// The state of one connection.
@@ -72,6 +85,9 @@ struct Side {
 pub(super) struct Tcp {
     pub(super) flags: Flags,
     sides: Pair<Side>,
+    /// Segments of both directions in one order, as Arkime keeps them: what one side said holds back what the other
+    /// answered.
+    waiting: Vec<Waiting>,
     /// Initial sequence numbers of the originator.
     isns: Vec<u32>,
     syn_at: Option<Time>,
@@ -89,10 +105,6 @@ pub(super) struct Tcp {
 /// What a segment brought about.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
-    /// Bytes that came in order.
-    pub(super) bytes: u64,
-    /// The first of them.
-    pub(super) first: Vec<u8>,
     /// Both sides have closed, or one has reset.
     pub(super) closed: bool,
     pub(super) tag: Option<&'static str>,
@@ -132,19 +144,37 @@ impl Tcp {
         self.flags.rst > 0 || self.flags.fin > 0
     }
 
+    /// Whether the stream is read: from a handshake on, and until it is given up.
+    pub(super) const fn is_followed(&self) -> bool {
+        self.has_handshake && !self.stopped
+    }
+
     pub(super) fn isn_count(&self) -> u64 {
         self.isns.len() as u64
     }
 
-    /// Half of the time from the first SYN to the first bare ACK, in milliseconds.
+    /// Half of the time from the first SYN to the first bare ACK, in milliseconds. Arkime takes seconds and the rest
+    /// apart, and rounds the rest towards zero.
     pub(super) fn round_trip(&self) -> Option<i64> {
-        Some(self.ack_at?.since(self.syn_at?).0 / 2000)
+        let (syn, ack) = (self.syn_at?, self.ack_at?);
+        let micros = |at: Time| at.0.rem_euclid(1_000_000_000) / 1000;
+        Some(((ack.secs() - syn.secs()) * 1000 + (micros(ack) - micros(syn)) / 1000) / 2)
     }
 
-    pub(super) fn segment(&mut self, from: Direction, at: Time, segment: Segment, payload: &[u8], payload_len: usize) -> Outcome {
+    /// Counts a segment, and hands over what has come in order: bytes and their number, which is larger where nobody
+    /// `wanted` the bytes.
+    pub(super) fn segment(
+        &mut self,
+        from: Direction,
+        at: Time,
+        segment: Segment,
+        packet: &Ip<'_>,
+        wanted: bool,
+        deliver: &mut dyn FnMut(Direction, &[u8], u32),
+    ) -> Outcome {
         let mut outcome = Outcome::default();
         self.count(from, segment);
-        let Some(len) = payload_len.checked_sub(segment.header_len) else { return outcome };
+        let Some(len) = packet.payload_len.checked_sub(segment.header_len) else { return outcome };
         if segment.is(URG) {
             self.flags.urg += 1;
         }
@@ -178,8 +208,14 @@ impl Tcp {
             return outcome;
         }
         if self.has_handshake && self.flags.syn_ack == 0 && self.sides.of(from).next == 0 {
-            outcome.tag = Some("no-syn-ack");
+            outcome.tag = Some(NO_ANSWER);
             self.sides.of_mut(from).next = segment.seq;
+        }
+        if self.waiting.len() > MAX_WAITING {
+            self.waiting.clear();
+            self.stopped = true;
+            outcome.tag = Some("incomplete-tcp");
+            return outcome;
         }
         if segment.is(ACK) || segment.is(RST) {
             let other = self.sides.of_mut(from.flip());
@@ -199,8 +235,9 @@ impl Tcp {
             }
         }
         if len > 0 && !segment.is(RST) {
-            let data = payload.get(segment.header_len..).unwrap_or_default();
-            self.data(from, segment.seq, u32::try_from(len).unwrap_or(u32::MAX), data, &mut outcome);
+            let data = packet.payload.get(segment.header_len..).unwrap_or_default();
+            self.data(from, segment, u32::try_from(len).unwrap_or(u32::MAX), data, wanted, &mut outcome);
+            self.release(data, deliver);
         }
         outcome
     }
@@ -257,52 +294,60 @@ impl Tcp {
         self.has_handshake = true;
     }
 
-    fn data(&mut self, from: Direction, seq: u32, len: u32, data: &[u8], outcome: &mut Outcome) {
+    /// Puts a segment into the queue.
+    fn data(&mut self, from: Direction, segment: Segment, len: u32, data: &[u8], wanted: bool, outcome: &mut Outcome) {
+        let (seq, ack) = (segment.seq, segment.ack_seq);
         let next = self.sides.of(from).next;
         if self.has_handshake && distance(next, seq.wrapping_add(len)) <= 0 {
             return;
         }
-        if !self.has_handshake || distance(next, seq) > 0 {
-            let side = self.sides.of_mut(from);
-            if side.waiting.len() > MAX_WAITING {
-                side.waiting.clear();
-                self.stopped = true;
-                outcome.tag = Some("incomplete-tcp");
-                return;
+        let is_next = self.waiting.is_empty() && self.has_handshake && distance(next, seq) <= 0;
+        let mut place = 0;
+        if !self.waiting.is_empty() {
+            for (at, other) in self.waiting.iter().enumerate().rev() {
+                let past = distance(if from == other.from { other.seq } else { other.ack }, seq);
+                if past > 0 || (past == 0 && from != other.from && distance(ack, other.seq) < 0) {
+                    place = at + 1;
+                    break;
+                }
+                if past == 0 && from == other.from {
+                    if len <= other.len {
+                        return;
+                    }
+                    self.waiting.remove(at);
+                    place = at;
+                    break;
+                }
             }
-            let mut first = [0; 8];
-            for (slot, byte) in first.iter_mut().zip(data) {
-                *slot = *byte;
-            }
-            let place = side.waiting.iter().position(|(other, ..)| distance(seq, *other) > 0).unwrap_or(side.waiting.len());
-            if place < side.waiting.len() && self.has_handshake && !*self.out_of_order.of(from) {
+            if self.has_handshake && !*self.out_of_order.of(from) {
                 *self.out_of_order.of_mut(from) = true;
                 outcome.tag = Some(if from.is_orig() { "out-of-order-src" } else { "out-of-order-dst" });
             }
-            side.waiting.insert(place, (seq, len, first));
-            return;
         }
-        let skip = distance(seq, next).unsigned_abs();
-        let fresh = len.saturating_sub(u32::try_from(skip).unwrap_or(u32::MAX));
-        outcome.bytes += u64::from(fresh);
-        let start = usize::try_from(skip).unwrap_or(usize::MAX);
-        outcome.first.extend(data.get(start..).unwrap_or_default().iter().take(8));
-        let side = self.sides.of_mut(from);
-        side.next = next.wrapping_add(fresh);
-        while let Some(&(seq, len, first)) = side.waiting.first() {
-            if distance(side.next, seq) > 0 {
-                break;
+        // What is next is read from the packet itself, and a lone segment may be looked at in the end.
+        let keep = wanted || self.waiting.is_empty();
+        let data = (!is_next).then(|| if keep { data.to_vec() } else { Vec::new() });
+        self.waiting.insert(place, Waiting { from, seq, ack, len, data });
+    }
+
+    /// Takes out of the queue what has come in order; `current` is the payload of the segment at hand.
+    fn release(&mut self, current: &[u8], deliver: &mut dyn FnMut(Direction, &[u8], u32)) {
+        while let Some(first) = self.waiting.first() {
+            let next = self.sides.of(first.from).next;
+            if !self.has_handshake || distance(first.seq, next) < 0 {
+                return;
             }
-            side.waiting.remove(0);
-            let end = distance(side.next, seq.wrapping_add(len));
-            if end > 0 {
-                let fresh = u32::try_from(end).unwrap_or(0);
-                outcome.bytes += u64::from(fresh);
-                if fresh == len && outcome.first.len() < 8 {
-                    outcome.first.extend(first.iter().take(usize::try_from(len).unwrap_or(8)));
-                }
-                side.next = side.next.wrapping_add(fresh);
+            let first = self.waiting.remove(0);
+            let skip = distance(first.seq, next);
+            let fresh = i64::from(first.len).saturating_sub(skip);
+            let Ok(fresh) = u32::try_from(fresh) else { continue };
+            if fresh == 0 {
+                continue;
             }
+            let data = first.data.as_deref().unwrap_or(current);
+            let data = data.get(usize::try_from(skip).unwrap_or(usize::MAX)..).unwrap_or_default();
+            deliver(first.from, data, fresh);
+            self.sides.of_mut(first.from).next = next.wrapping_add(fresh);
         }
     }
 }
@@ -320,13 +365,35 @@ mod tests {
         Segment { src_port: 1, dst_port: 2, seq, ack_seq, flags, window: 1, header_len: 20 }
     }
 
+    fn take(tcp: &mut Tcp, at: Time, from: Direction, segment: Segment, data: &[u8]) -> (u64, Vec<u8>) {
+        let payload = [&[0; 20], data].concat();
+        let addr = std::net::IpAddr::from([10, 0, 0, 1]);
+        let packet = Ip {
+            src: addr,
+            dst: addr,
+            protocol: 6,
+            total_len: 20 + payload.len(),
+            payload_len: payload.len(),
+            payload: &payload,
+            fragment: None,
+            ttl: 64,
+            tos: 0,
+        };
+        let (mut count, mut bytes) = (0, Vec::new());
+        tcp.segment(from, at, segment, &packet, true, &mut |_, data, len| {
+            count += u64::from(len);
+            bytes.extend_from_slice(data);
+        });
+        (count, bytes)
+    }
+
     #[test]
     fn handshake_is_counted_validated_and_timed() {
         let mut tcp = Tcp::default();
         let at = |ms: i64| Time::from_micros(ms * 1000);
-        tcp.segment(Direction::Originator, at(0), segment(100, 0, SYN), &[0; 20], 20);
-        tcp.segment(Direction::Responder, at(10), segment(500, 101, SYN | ACK), &[0; 20], 20);
-        tcp.segment(Direction::Originator, at(20), segment(101, 501, ACK), &[0; 20], 20);
+        take(&mut tcp, at(0), Direction::Originator, segment(100, 0, SYN), &[]);
+        take(&mut tcp, at(10), Direction::Responder, segment(500, 101, SYN | ACK), &[]);
+        take(&mut tcp, at(20), Direction::Originator, segment(101, 501, ACK), &[]);
         assert!(tcp.syn_validated && tcp.syn_ack_validated);
         assert_eq!((tcp.flags.syn, tcp.flags.syn_ack, tcp.flags.ack), (1, 1, 1));
         assert_eq!(tcp.round_trip(), Some(10));
@@ -337,13 +404,10 @@ mod tests {
     fn bytes_count_once_and_in_order() {
         let mut tcp = Tcp::default();
         let at = Time::default();
-        tcp.segment(Direction::Originator, at, segment(100, 0, SYN), &[0; 20], 20);
-        let data = [7u8; 30];
-        let later = tcp.segment(Direction::Originator, at, segment(111, 1, ACK), &data, 30);
-        assert_eq!(later.bytes, 0);
-        let first = tcp.segment(Direction::Originator, at, segment(101, 1, ACK), &data, 30);
-        assert_eq!((first.bytes, first.first.len()), (20, 8));
-        let again = tcp.segment(Direction::Originator, at, segment(101, 1, ACK), &data, 30);
-        assert_eq!(again.bytes, 0);
+        take(&mut tcp, at, Direction::Originator, segment(100, 0, SYN), &[]);
+        assert_eq!(take(&mut tcp, at, Direction::Originator, segment(111, 1, ACK), b"world").0, 0);
+        let (count, bytes) = take(&mut tcp, at, Direction::Originator, segment(101, 1, ACK), b"0123456789");
+        assert_eq!((count, &*bytes), (15, &b"0123456789world"[..]));
+        assert_eq!(take(&mut tcp, at, Direction::Originator, segment(101, 1, ACK), b"0123456789").0, 0);
     }
 }

@@ -4,7 +4,9 @@
 //! paired is written when the flow ends (scripts/base/protocols/dns/main.zeek). Non-goals: reassembling zone
 //! transfers, caching, judging answers.
 
+mod arkime;
 mod consts;
+mod punycode;
 mod rdata;
 mod record;
 #[cfg(test)]
@@ -53,6 +55,8 @@ fn recognises(_: &Beginning<'_>) -> Match {
 struct Conversation {
     started: bool,
     pending: Option<Box<Pending>>,
+    /// What a session of Arkime's is told.
+    told: arkime::Queries,
 }
 
 /// Messages that have not met their counterpart.
@@ -124,6 +128,10 @@ impl Analyzer for Conversation {
 impl Conversation {
     /// Reads one message; the reason is returned if it is not DNS.
     fn message(&mut self, from: Direction, message: &[u8], out: &mut Output<'_>) -> Option<&'static str> {
+        let (transport, ports) = (out.id.transport, [out.id.orig.port, out.id.resp.port]);
+        if let Some(fields) = out.session() {
+            self.told.read(message, transport, ports, fields);
+        }
         let Some(header) = Header::read(message) else {
             odd(out, "DNS_truncated_len_lt_hdr_len", None);
             return None;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::log::{Eve, Log, Record, Row, Sessions, column};
+use crate::log::{Eve, Log, Record, Row, column};
 use crate::{FlowId, Interval, Time};
 
 /// A line of `dns.log`: a query, its reply, or both once they have met.
@@ -68,32 +68,6 @@ impl Record for Dns {
 
     fn at(&self) -> Time {
         self.at
-    }
-
-    fn arkime(&self, sessions: &mut Sessions) {
-        let Some(fields) = sessions.of(&self.id, self.at) else { return };
-        let query = self.query.as_deref().unwrap_or_default();
-        fields.object("dns", |json| {
-            let flags =
-                [(self.authoritative, "AA"), (self.truncated, "TC"), (self.recursion_desired, "RD"), (self.recursion_available, "RA")];
-            if self.saw_reply {
-                json.strings("headerFlags", flags.iter().filter(|(is_set, _)| *is_set).map(|(_, name)| name.as_bytes()));
-            }
-            json.str("opcode", if self.opcode == 0 { "QUERY" } else { "OTHER" });
-            json.some_str(
-                "qc",
-                self.qclass.map(|class| if class == 1 { "IN".into() } else { super::consts::query_class(class) }).as_deref(),
-            );
-            json.some_str("qt", self.qtype.as_ref().map(|(_, name)| &**name));
-            json.bytes("queryHost", query);
-            if !query.is_empty() {
-                json.strings("host", [query]);
-                json.number("hostCnt", 1);
-            }
-            if self.saw_reply {
-                json.some_str("status", self.rcode.map(super::consts::rcode).as_deref());
-            }
-        });
     }
 
     fn zeek(&self, row: &mut Row<'_>) {

@@ -128,6 +128,15 @@ impl Control {
         if let Some(session) = &mut self.session {
             session.before_request(out);
         }
+        if let Some(fields) = out.session() {
+            fields.protocol("ftp");
+            fields.text("ftp.command", &command);
+            match &*command {
+                b"USER" => fields.lower("user", arg),
+                b"PASS" => fields.tag("ftp:password"),
+                _ => {}
+            }
+        }
         let session = self.session.get_or_insert_with(|| Box::new(Session::new(out.at)));
         session.request(&command, arg, out);
         self.token(Direction::Originator, line, out);
@@ -156,6 +165,12 @@ impl Control {
                 _ => return Err("invalid reply line"),
             }
         };
+        if !continued && let Some(fields) = out.session() {
+            fields.text("ftp.responseCode", code.to_string().as_bytes());
+            if code == 220 && !fields.has("ftp.banner") {
+                fields.text("ftp.banner", text);
+            }
+        }
         let becomes_tls = code == 234 && self.auth == b"TLS";
         if code == 334 && self.auth == b"GSSAPI" && self.tokens.is_none() {
             self.tokens = Some(Box::new(Tokens::new(&out.id)));

@@ -171,6 +171,22 @@ impl Message {
         matches!(self.state, State::Header)
     }
 
+    /// Whether lines are those of a body.
+    pub(super) const fn is_in_body(&self) -> bool {
+        matches!(self.state, State::Lines | State::Parts(_))
+    }
+
+    /// Whether the message would be complete if it ended here.
+    pub(super) const fn is_whole(&self) -> bool {
+        matches!(self.state, State::End | State::Lines | State::Rest | State::Parts(None | Some(0)))
+    }
+
+    /// The header field that `line` completes, as it does not go on with it.
+    pub(super) fn field_before(&self, line: &[u8]) -> Option<Vec<u8>> {
+        let goes_on = matches!(line.first(), Some(b' ' | b'\t'));
+        (matches!(self.state, State::Header | State::Trailer) && !self.field.is_empty() && !goes_on).then(|| self.field.clone())
+    }
+
     /// The connection's other end has agreed to another protocol.
     pub(super) const fn is_upgrade(&self) -> bool {
         self.upgrades && self.upgrade.is_some()

@@ -3,6 +3,7 @@
 //! Passive and lenient: what is odd is named, what can still be understood goes on. The order of what is noticed
 //! follows Zeek's analyzer, since `http.log` is defined by it.
 
+mod arkime;
 mod message;
 mod record;
 #[cfg(test)]
@@ -111,6 +112,8 @@ enum Expect {
 struct Half {
     expect: Expect,
     message: Option<Box<Message>>,
+    /// The message's body, if a session wants to know of it.
+    body: Option<Box<arkime::Body>>,
     version: Version,
     /// A start line has been read whose message has not ended.
     ongoing: bool,
@@ -128,6 +131,10 @@ struct Http {
     is_connect: bool,
     code: u64,
     weird_line: bool,
+    /// Method and header of the request at hand, if a session wants to know of them.
+    request: Option<(Vec<u8>, Box<arkime::Head>)>,
+    /// Requests are no longer told to the session.
+    is_deaf: bool,
 }
 
 impl Analyzer for Http {
@@ -146,13 +153,16 @@ impl Analyzer for Http {
                 Expect::Bare => Next::Rest,
                 Expect::Message => half.message.as_ref().map_or(Next::Line, |message| message.next()),
             };
+            let is_body = half.expect == Expect::Message && half.message.as_ref().is_some_and(|message| message.is_in_body());
             let n = match next {
                 Next::Bytes(left) => {
                     let n = rest.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+                    self.feed(from, rest.get(..n).unwrap_or_default());
                     self.body(from, rest.get(..n).unwrap_or_default(), out);
                     n
                 }
                 Next::Rest => {
+                    self.feed(from, rest);
                     self.body(from, rest, out);
                     rest.len()
                 }
@@ -174,6 +184,9 @@ impl Analyzer for Http {
                         self.weird_line = true;
                         out.weird_detail("line_terminated_without_CRLF", None, Some("CONTENTLINE"));
                     }
+                    if is_body {
+                        self.feed(from, rest.get(..n).unwrap_or_default());
+                    }
                     if let Some(step) = self.line(from, line, n, out) {
                         let rest = bytes.len().saturating_sub(at + n);
                         return match step {
@@ -192,6 +205,9 @@ impl Analyzer for Http {
                 }
             };
             at += n;
+        }
+        if let Some(body) = &mut self.halves.of_mut(from).body {
+            body.pause(from.is_orig(), out);
         }
         Step::Consumed(at)
     }
@@ -239,14 +255,18 @@ impl Http {
                 let half = self.halves.of_mut(from);
                 let message = half.message.as_mut()?;
                 let was_in_header = message.is_in_header();
+                let field = if out.options().sessions { message.field_before(line) } else { None };
                 message.line(line, consumed, &mut self.transactions, out);
                 let header_done = was_in_header && !message.is_in_header();
+                let (code, version) = (self.code, half.version);
+                self.tell(from, field.as_deref(), header_done.then_some((code, version)), out);
+                let half = self.halves.of_mut(from);
+                let message = half.message.as_mut()?;
                 if header_done {
                     self.keep_alive |= from.is_orig() && message.keep_alive;
                     self.close |= !from.is_orig() && message.close;
                 }
                 let upgrade = message.is_upgrade().then(|| message.upgrade.clone()).flatten();
-                let code = self.code;
                 if header_done && code == 101 && upgrade.as_deref() == Some(b"websocket") {
                     let record = self.transactions.websocket(out);
                     out.record(record);
@@ -310,7 +330,18 @@ impl Http {
         self.unanswered.push_back(request.method.to_vec());
         out.confirm();
         self.is_connect = request.method.eq_ignore_ascii_case(b"CONNECT");
-        self.transactions.request(request.method, target, version, out);
+        self.transactions.request(request.method, target, out);
+        if let Some(fields) = out.session() {
+            if !KNOWN.contains(&request.method) || request.version.is_none() {
+                self.is_deaf = true;
+            } else if let Some(blank) = memchr::memchr(b' ', request.target) {
+                // Arkime's parser stops here, and knows no more than the target up to there.
+                fields.some("http.uri", request.target.get(..blank));
+                self.is_deaf = true;
+            } else if !self.is_deaf {
+                self.request = Some((request.method.to_vec(), Box::new(arkime::Head::new(request.target))));
+            }
+        }
         let message = Message::new(Direction::Originator, version, 0, BodyExpected::Maybe);
         self.begin(Direction::Originator, message, out);
         if version == (0, 9) {
@@ -367,6 +398,35 @@ impl Http {
         self.transactions.entity(from, out);
     }
 
+    /// Tells the session of a header field, and of the header when it is complete.
+    fn tell(&mut self, from: Direction, field: Option<&[u8]>, done: Option<(u64, Version)>, out: &mut Output<'_>) {
+        let Some(fields) = out.session() else { return };
+        if let Some((name, value)) = field.and_then(crate::mime::split_field) {
+            match (&mut self.request, from) {
+                (Some((_, head)), Direction::Originator) => head.request_field(name, value, fields),
+                (_, Direction::Originator) => {}
+                (_, Direction::Responder) => arkime::response_field(name, value, fields),
+            }
+        }
+        let Some((code, version)) = done else { return };
+        match from {
+            Direction::Originator => {
+                if let Some((method, mut head)) = self.request.take() {
+                    head.request(&method, version, fields);
+                }
+            }
+            Direction::Responder => arkime::response(code, version, fields),
+        }
+        self.halves.of_mut(from).body = Some(Box::default());
+    }
+
+    /// Shows the session bytes of a body.
+    fn feed(&mut self, from: Direction, bytes: &[u8]) {
+        if let Some(body) = &mut self.halves.of_mut(from).body {
+            body.feed(bytes);
+        }
+    }
+
     fn body(&mut self, from: Direction, bytes: &[u8], out: &mut Output<'_>) {
         if self.halves.of(from).expect == Expect::Bare && !self.halves.of(from).ongoing {
             self.set_version(from, (0, 9), out);
@@ -402,6 +462,11 @@ impl Http {
             return;
         }
         half.ongoing = false;
+        if let Some(body) = half.body.take()
+            && half.message.as_ref().is_some_and(|message| message.is_whole())
+        {
+            body.end(from.is_orig(), out);
+        }
         if let Some(message) = &mut half.message {
             if from.is_orig() && !interrupted && message.left().is_some_and(|left| left > 0) {
                 out.weird_detail("missing_HTTP_entity", None, Some("HTTP"));

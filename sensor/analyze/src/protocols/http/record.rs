@@ -1,6 +1,6 @@
 //! `http.log`.
 
-use crate::log::{Eve, Log, Record, Row, Sessions, column, malcolm};
+use crate::log::{Eve, Log, Record, Row, column, malcolm};
 use crate::{Direction, FlowId, Time, Uid};
 
 /// Files of one direction of a transaction that are logged. Zeek's `HTTP::max_files_orig` and `_resp`.
@@ -60,8 +60,6 @@ pub struct HttpRecord {
     pub referrer: Option<Vec<u8>>,
     /// Version of the response.
     pub version: Option<(u8, u8)>,
-    /// Version of the request.
-    pub request_version: Option<(u8, u8)>,
     /// `User-Agent` field.
     pub user_agent: Option<Vec<u8>>,
     /// `Origin` field.
@@ -154,7 +152,6 @@ impl HttpRecord {
             uri: None,
             referrer: None,
             version: None,
-            request_version: None,
             user_agent: None,
             origin: None,
             request_body_len: 0,
@@ -187,44 +184,6 @@ impl Record for HttpRecord {
 
     fn at(&self) -> Time {
         self.at
-    }
-
-    fn arkime(&self, sessions: &mut Sessions) {
-        let Some(fields) = sessions.of(&self.id, self.at) else { return };
-        fields.protocol("http");
-        if let Some(method) = &self.method {
-            fields.text("http.method", method);
-            match &**method {
-                b"GET" => fields.count("http.method-GET"),
-                b"POST" => fields.count("http.method-POST"),
-                _ => {}
-            }
-        }
-        let host = self.host.as_deref().unwrap_or_default().to_ascii_lowercase();
-        if !host.is_empty() {
-            fields.text("http.host", &host);
-            if let Some(port) = host.iter().rposition(|byte| *byte == b':') {
-                fields.some("http.host", host.get(..port));
-            }
-        }
-        if let Some(uri) = &self.uri {
-            fields.some("http.path", uri.split(|byte| *byte == b'?').next());
-            fields.text("http.uri", &[&*host, uri].concat());
-        }
-        if let Some((major, minor)) = self.request_version {
-            fields.text("http.clientVersion", format!("{major}.{minor}").as_bytes());
-        }
-        if let Some((major, minor)) = self.version {
-            fields.text("http.serverVersion", format!("{major}.{minor}").as_bytes());
-        }
-        if let Some(status) = self.status_code {
-            fields.number("http.statuscode", i64::try_from(status).unwrap_or(0));
-        }
-        fields.some("http.useragent", self.user_agent.as_deref());
-        fields.some("http.request-referer", self.referrer.as_deref());
-        fields.some("http.user", self.username.as_deref());
-        self.client_header_names.iter().for_each(|name| fields.lower("http.requestHeader", name));
-        self.server_header_names.iter().for_each(|name| fields.lower("http.responseHeader", name));
     }
 
     fn zeek(&self, row: &mut Row<'_>) {

@@ -57,7 +57,7 @@ pub(super) struct Transactions {
 
 impl Transactions {
     /// A request line came.
-    pub(super) fn request(&mut self, method: &[u8], uri: Vec<u8>, version: Version, out: &mut Output<'_>) {
+    pub(super) fn request(&mut self, method: &[u8], uri: Vec<u8>, out: &mut Output<'_>) {
         if self.request < self.response {
             out.weird("HTTP_response_before_request");
             self.request = self.response;
@@ -76,7 +76,6 @@ impl Transactions {
         let record = self.of(Direction::Originator, out.at, out.id);
         record.method = Some(method.to_vec());
         record.uri = Some(uri);
-        record.request_version = Some(version);
         if !METHODS.contains(&method) {
             out.weird_detail("unknown_HTTP_method", Some(method), None);
         }
@@ -139,7 +138,7 @@ impl Transactions {
 
     /// A header field came.
     pub(super) fn field(&mut self, from: Direction, name: &[u8], value: &[u8], top: bool, out: &mut Output<'_>) {
-        let named = out.options().profile == Profile::Malcolm || out.options().sessions;
+        let named = out.options().profile == Profile::Malcolm;
         let record = self.of(from, out.at, out.id);
         let upper = name.to_ascii_uppercase();
         if named && top {

@@ -8,6 +8,7 @@ mod tests;
 mod wire;
 
 use super::x509;
+use crate::log::Fields;
 use crate::{Analyzer, Beginning, Direction, Match, Output, Protocol, Step, Transport};
 use wire::{Message, kind};
 
@@ -78,6 +79,18 @@ impl Analyzer for Stream {
     }
 }
 
+/// Tells a session of Arkime's what a message says.
+fn tell(message: &Message, fields: &mut Fields) {
+    fields.protocol("krb5");
+    fields.some("krb5.cname", message.client.as_deref());
+    fields.some("krb5.realm", message.realm.as_deref().or(message.client_realm.as_deref()));
+    fields.some("krb5.sname", message.service.as_deref());
+    message.offers.iter().chain(&message.cipher).for_each(|kind| fields.text("krb5.etype", wire::cipher(*kind).as_bytes()));
+    if message.kind == kind::ERROR {
+        fields.some("krb5.error", message.error.and_then(wire::error).map(str::as_bytes));
+    }
+}
+
 impl Exchange {
     fn log(&mut self, out: &mut Output<'_>) {
         if let Some(row) = self.row.take() {
@@ -89,6 +102,9 @@ impl Exchange {
     fn message(&mut self, from: Direction, bytes: &[u8], out: &mut Output<'_>) -> bool {
         let Some(message) = Message::read(bytes) else { return false };
         out.confirm();
+        if let Some(fields) = out.session() {
+            tell(&message, fields);
+        }
         if self.logged {
             return true;
         }

@@ -14,6 +14,9 @@ pub(super) mod kind {
     pub(crate) const ERROR: u8 = 30;
 }
 
+/// Encryption types of one request; there are not two dozen in all.
+const MAX_OFFERS: usize = 64;
+
 /// What Kerberos is in the fields `pvno`.
 const VERSION: u64 = 5;
 
@@ -31,6 +34,8 @@ pub(super) struct Message {
     pub(super) forwardable: Option<bool>,
     pub(super) renewable: Option<bool>,
     pub(super) cipher: Option<u64>,
+    /// Encryption types that a request offers.
+    pub(super) offers: Vec<u64>,
     pub(super) error: Option<u64>,
     pub(super) error_text: Option<Vec<u8>>,
     /// Certificates of PKINIT; anonymous clients have none.
@@ -81,6 +86,7 @@ impl Message {
                 3 => self.service = principal(value),
                 4 => self.from = time(value),
                 5 => self.till = time(value),
+                8 => self.offers = value.inside().take(MAX_OFFERS).filter_map(Element::uint).collect(),
                 _ => {}
             }
         }

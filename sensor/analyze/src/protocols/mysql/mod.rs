@@ -110,6 +110,9 @@ impl Session {
             Some(user) => {
                 self.logged_in = true;
                 self.authenticating = true;
+                if let Some(fields) = out.session() {
+                    fields.set("mysql.user", user);
+                }
                 self.start(Cow::Borrowed("login"), user.to_vec(), out);
                 Step::Consumed(len)
             }
@@ -163,6 +166,10 @@ impl Session {
                 return Err("no greeting");
             }
             self.server_capabilities = wire::greeting(payload).ok_or("malformed greeting")?;
+            if let Some(fields) = out.session() {
+                fields.protocol("mysql");
+                fields.set("mysql.version", wire::version(payload));
+            }
             return Ok(false);
         }
         if first == response::ERROR && self.expected != Expected::Nothing {

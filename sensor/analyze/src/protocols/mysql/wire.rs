@@ -59,6 +59,11 @@ pub(super) fn greeting(payload: &[u8]) -> Option<u32> {
     }
 }
 
+/// The version of the server that its greeting tells.
+pub(super) fn version(payload: &[u8]) -> &[u8] {
+    payload.get(1..).and_then(|rest| rest.split(|byte| *byte == 0).next()).unwrap_or_default()
+}
+
 /// The client's answer: its capabilities, and its name unless TLS begins first.
 pub(super) fn login(payload: &[u8]) -> Option<(u32, Option<&[u8]>)> {
     let mut reader = Reader::new(payload);

@@ -9,6 +9,7 @@ mod wire;
 
 use std::net::Ipv4Addr;
 
+use crate::log::Fields;
 use crate::{Analyzer, Direction, Match, Output, Protocol, Step};
 use wire::Message;
 
@@ -24,10 +25,39 @@ impl Analyzer for Association {
     fn advance(&mut self, _: Direction, bytes: &[u8], out: &mut Output<'_>) -> Step {
         let Some(message) = Message::read(bytes) else { return Step::Violation("NTP message is cut") };
         out.confirm();
+        let has_port = out.id.orig.port == 123 || out.id.resp.port == 123;
+        if let (true, Some(fields)) = (has_port, out.session()) {
+            tell(&message, fields);
+        }
         if message.mode <= 5 {
             out.record(row(&message, out));
         }
         Step::Consumed(bytes.len())
+    }
+}
+
+/// Tells a session of Arkime's what a message says.
+fn tell(message: &Message<'_>, fields: &mut Fields) {
+    const MODES: [&str; 8] = ["reserved", "symmetric-active", "symmetric-passive", "client", "server", "broadcast", "control", "private"];
+    let Some(body) = &message.body else { return };
+    fields.protocol("ntp");
+    fields.number("ntp.version", i64::from(message.version));
+    fields.some("ntp.mode", MODES.get(usize::from(message.mode)).map(|mode| mode.as_bytes()));
+    fields.text(
+        "ntp.stratum",
+        match body.stratum {
+            0 => b"unspecified",
+            1 => b"primary",
+            2..=15 => b"secondary",
+            16 => b"unsynchronized",
+            _ => b"reserved",
+        },
+    );
+    match body.reference {
+        [0, 0, 0, 0] => {}
+        // A kiss code or the name of a clock; above stratum 1 an address.
+        name if body.stratum <= 1 => fields.some("ntp.refId", name.split(|byte| *byte == 0).next()),
+        addr => fields.text("ntp.refId", hex::encode(addr).as_bytes()),
     }
 }
 

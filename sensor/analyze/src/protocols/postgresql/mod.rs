@@ -132,6 +132,15 @@ impl Session {
             First::Ssl => return Err(Stop::Bad("unsupported PostgreSQL major version")),
             First::Startup(parameters) => {
                 for (name, value) in parameters {
+                    if let Some(fields) = out.session() {
+                        fields.protocol("postgresql");
+                        match name {
+                            b"user" => fields.set("postgresql.user", value),
+                            b"database" => fields.set("postgresql.db", value),
+                            b"application_name" => fields.set("postgresql.app", value),
+                            _ => {}
+                        }
+                    }
                     let value = Some(value.to_vec());
                     match name {
                         b"user" => self.user = value,

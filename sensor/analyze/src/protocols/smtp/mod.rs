@@ -4,6 +4,7 @@
 //! clients do not wait. Non-goals: what a server does with a message.
 
 mod address;
+mod arkime;
 mod mail;
 mod record;
 #[cfg(test)]
@@ -122,6 +123,8 @@ struct Session {
     rcpt_to_seen: bool,
     last_chunk_seen: bool,
     invalid: u32,
+    /// What a session of Arkime's is told.
+    told: arkime::Told,
 }
 
 impl Default for Session {
@@ -141,6 +144,7 @@ impl Default for Session {
             rcpt_to_seen: false,
             last_chunk_seen: false,
             invalid: 0,
+            told: arkime::Told::default(),
         }
     }
 }
@@ -211,6 +215,9 @@ impl Session {
 
     /// A line of the client; true if there were too many invalid transactions.
     fn client(&mut self, from: Direction, line: &[u8], ended: bool, out: &mut Output<'_>) -> bool {
+        if let Some(fields) = out.session() {
+            self.told.client(line, fields);
+        }
         match self.state {
             State::AfterGap | State::Chunk(_) => {}
             State::Data if line == b"." => {
@@ -349,6 +356,9 @@ impl Session {
         self.with_mail(from, out, |mail, target| mail.chunk(bytes, target));
         let State::Chunk(left) = self.state else { return };
         let left = left.saturating_sub(bytes.len() as u64);
+        if let Some(fields) = out.session() {
+            self.told.chunk(bytes, left == 0 && self.last_chunk_seen, fields);
+        }
         self.state = if left > 0 { State::Chunk(left) } else { State::Commands };
         if left == 0 && self.last_chunk_seen {
             self.end_data(from, out);
@@ -382,6 +392,9 @@ impl Session {
 
     /// A line of the server; true if TLS begins after it.
     fn server(&mut self, line: &[u8], out: &mut Output<'_>) -> Result<bool, &'static str> {
+        if let Some(fields) = out.session() {
+            self.told.server(line, fields);
+        }
         let digits = line.get(..3).filter(|d| d.iter().all(u8::is_ascii_digit));
         let code = digits.map_or(0, |d| d.iter().fold(0u16, |n, &c| n * 10 + u16::from(c - b'0')));
         if !(100..=599).contains(&code) {

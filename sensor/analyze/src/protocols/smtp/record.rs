@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::address;
-use crate::log::{Log, Record, Row, Sessions, column, malcolm};
+use crate::log::{Log, Record, Row, column, malcolm};
 use crate::{FlowId, Time, Uid};
 
 /// Addresses of one kind, and hosts of the path, that are kept of a message (Zeek's `max_to_addresses` and so on).
@@ -167,20 +167,6 @@ impl Record for Smtp {
 
     fn at(&self) -> Time {
         self.at
-    }
-
-    fn arkime(&self, sessions: &mut Sessions) {
-        let Some(fields) = sessions.of(&self.id, self.at) else { return };
-        fields.protocol("smtp");
-        self.helo.iter().for_each(|name| fields.lower("email.smtpHello", name));
-        self.mail_from.iter().for_each(|address| fields.lower("email.src", address));
-        self.rcpt_to.iter().flatten().for_each(|address| fields.lower("email.dst", address));
-        fields.some("email.subject", self.subject.as_deref());
-        fields.some(
-            "email.id",
-            self.msg_id.as_deref().map(|id| id.trim_ascii().strip_prefix(b"<").unwrap_or(id)).map(|id| id.strip_suffix(b">").unwrap_or(id)),
-        );
-        fields.some("email.useragent", self.user_agent.as_deref());
     }
 
     fn zeek(&self, row: &mut Row<'_>) {

@@ -146,6 +146,11 @@ impl Proxied {
 
     fn login(&mut self, bytes: &[u8], out: &mut Output<'_>) -> Result<usize, Stop> {
         let (user, len) = wire::login(bytes)?;
+        if let Some(fields) = out.session() {
+            fields.protocol("socks");
+            fields.set("socks.user", &user);
+            fields.tag("socks:password");
+        }
         self.row(5, out).user = Some(user);
         Ok(len)
     }
@@ -159,6 +164,11 @@ impl Proxied {
             self.state = State::Login(method);
             return Err(Stop::NeedMore);
         };
+        if code != 0
+            && let Some(fields) = out.session()
+        {
+            fields.tag("socks:auth-failed");
+        }
         self.row(5, out).status = Some(wire::status(5, code));
         Ok(2)
     }
@@ -177,6 +187,16 @@ impl Proxied {
 
     fn request(&mut self, version: u8, target: Target, out: &mut Output<'_>) {
         self.requested = true;
+        if let Some(fields) = out.session() {
+            fields.protocol("socks");
+            if let (Some(addr), None) = (target.host, &target.name) {
+                fields.set("socks.ip", addr.to_string().as_bytes());
+            }
+            if let Some(name) = &target.name {
+                fields.set("socks.host", name);
+            }
+            fields.set_number("socks.port", i64::from(target.port));
+        }
         let row = self.row(version, out);
         (row.request_host, row.request_name, row.request_port) = (target.host, target.name, Some(target.port));
         let (at, mut id) = (out.at, out.id);

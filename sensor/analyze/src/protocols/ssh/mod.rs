@@ -149,6 +149,10 @@ impl Session {
             _ => None,
         };
         let version = self.version();
+        if let Some(fields) = out.session() {
+            fields.protocol("ssh");
+            fields.lower("ssh.version", line);
+        }
         let row = self.row(out);
         let said = Some(line.to_vec());
         match from {
@@ -213,8 +217,11 @@ impl Session {
 
     /// RFC 4253 §7.1: the first of the client's algorithms that the server has too.
     fn algorithms(&mut self, from: Direction, init: KexInit, out: &mut Output<'_>) {
-        if out.options().profile == Profile::Malcolm || out.options().sessions {
+        if out.options().profile == Profile::Malcolm || out.session().is_some() {
             let hassh = Some(Box::new(hassh(from, &init)));
+            if let (Some(fields), Some(hassh)) = (out.session(), &hassh) {
+                fields.text(if from.is_orig() { "ssh.hassh" } else { "ssh.hasshServer" }, hassh.hash.as_bytes());
+            }
             let row = self.row(out);
             match from {
                 Direction::Originator => row.client_hassh = hassh,
@@ -248,6 +255,11 @@ impl Session {
         }
         if let Some(key) = wire::string(&mut Reader::new(payload)) {
             row.host_key_fingerprint = Some(fingerprint(&[key]));
+            if let Some(fields) = out.session() {
+                let mut text = String::new();
+                crate::community::base64(key, &mut text);
+                fields.text("ssh.key", text.as_bytes());
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! `ssh.log`.
 
-use crate::log::{Log, Record, Row, Sessions, column, malcolm};
+use crate::log::{Log, Record, Row, column, malcolm};
 use crate::{FlowId, Time};
 
 /// A line of `ssh.log`.
@@ -83,14 +83,6 @@ impl Record for Ssh {
 
     fn at(&self) -> Time {
         self.at
-    }
-
-    fn arkime(&self, sessions: &mut Sessions) {
-        let Some(fields) = sessions.of(&self.id, self.at) else { return };
-        fields.protocol("ssh");
-        [&self.client, &self.server].into_iter().flatten().for_each(|banner| fields.lower("ssh.version", banner));
-        fields.some("ssh.hassh", self.client_hassh.as_ref().map(|hassh| hassh.hash.as_bytes()));
-        fields.some("ssh.hasshServer", self.server_hassh.as_ref().map(|hassh| hassh.hash.as_bytes()));
     }
 
     fn zeek(&self, row: &mut Row<'_>) {

@@ -21,7 +21,6 @@ pub(crate) enum Carrier {
 }
 
 /// JA3's text: version, ciphers, extensions, groups and point formats in decimal; and its MD5 in hexadecimal.
-#[allow(dead_code, reason = "for eve.json, which is written elsewhere")]
 pub(crate) fn ja3(hello: &ClientHello<'_>) -> (String, String) {
     let mut text = hello.version.to_string();
     let mut list = |numbers: &mut dyn Iterator<Item = u16>| {
@@ -41,8 +40,8 @@ pub(crate) fn ja3(hello: &ClientHello<'_>) -> (String, String) {
     (text, hash)
 }
 
-/// JA4: `t13d1516h2_8daaf6152771_b186095e22b6`.
-pub(crate) fn ja4(hello: &ClientHello<'_>, carrier: Carrier) -> String {
+/// JA4, `t13d1516h2_8daaf6152771_b186095e22b6`, and its raw form, in which the hashed lists are shown.
+pub(crate) fn ja4(hello: &ClientHello<'_>, carrier: Carrier) -> (String, String) {
     let mut ciphers: Vec<u16> = hello.ciphers().filter(|&n| !is_grease(n)).collect();
     let mut extensions: Vec<u16> = hello.extensions.iter().map(|(kind, _)| kind).filter(|&n| !is_grease(n)).collect();
     let has_name = extensions.contains(&extension::SERVER_NAME);
@@ -74,8 +73,7 @@ pub(crate) fn ja4(hello: &ClientHello<'_>, carrier: Carrier) -> String {
     let _ = write!(text, "{:02}{:02}", ciphers.len().min(99), extensions.len().min(99));
     text.push_str(&ends(alpn.unwrap_or_default()));
     ciphers.sort_unstable();
-    text.push('_');
-    text.push_str(&short_hash(&hexadecimal(&ciphers)));
+    let offered = hexadecimal(&ciphers);
     extensions.retain(|kind| !matches!(*kind, extension::SERVER_NAME | extension::ALPN));
     extensions.sort_unstable();
     let mut listed = hexadecimal(&extensions);
@@ -85,9 +83,8 @@ pub(crate) fn ja4(hello: &ClientHello<'_>, carrier: Carrier) -> String {
         listed.push('_');
         listed.push_str(&hexadecimal(&algorithms));
     }
-    text.push('_');
-    text.push_str(&short_hash(&listed));
-    text
+    let raw = format!("{text}_{offered}_{listed}");
+    (format!("{text}_{}_{}", short_hash(&offered), short_hash(&listed)), raw)
 }
 
 /// First and last character of the first application protocol; of its hexadecimal form if one is not alphanumeric.

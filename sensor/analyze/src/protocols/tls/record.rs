@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::names;
-use crate::log::{Eve, Log, Record, Row, Sessions, column, malcolm};
+use crate::log::{Eve, Log, Record, Row, column, malcolm};
 use crate::protocols::x509::Fingerprint;
 use crate::{FlowId, Time};
 
@@ -63,23 +63,6 @@ impl Record for Ssl {
 
     fn at(&self) -> Time {
         self.at
-    }
-
-    fn arkime(&self, sessions: &mut Sessions) {
-        let Some(fields) = sessions.of(&self.id, self.at) else { return };
-        fields.protocol("tls");
-        let version = match self.version {
-            Some(0x0300) => Some("SSLv3"),
-            Some(0x0301) => Some("TLSv1"),
-            Some(0x0302) => Some("TLSv1.1"),
-            Some(0x0303) => Some("TLSv1.2"),
-            Some(0x0304) => Some("TLSv1.3"),
-            _ => None,
-        };
-        fields.some("tls.version", version.map(str::as_bytes));
-        fields.some("tls.cipher", self.cipher.map(super::ciphers::name).as_deref().map(str::as_bytes));
-        // Arkime puts the name that a client asks for beside the hosts of HTTP.
-        self.server_name.iter().for_each(|name| fields.lower("http.host", name));
     }
 
     fn zeek(&self, row: &mut Row<'_>) {

@@ -1,5 +1,6 @@
 //! What a handshake tells: fills the row of `ssl.log`, whatever carries the messages (TLS records, DTLS, QUIC).
 
+use super::arkime;
 use super::fingerprint::{self, Carrier};
 use super::names::version;
 use super::record::Ssl;
@@ -190,8 +191,11 @@ impl Session {
     }
 
     fn client_hello(&mut self, hello: &ClientHello<'_>, out: &mut Output<'_>) {
+        if let Some(fields) = out.session() {
+            arkime::client_hello(hello, self.carrier, fields);
+        }
         if out.options().profile == Profile::Malcolm {
-            let ja4 = fingerprint::ja4(hello, self.carrier);
+            let (ja4, _) = fingerprint::ja4(hello, self.carrier);
             self.row(out).ja4.get_or_insert(ja4);
         }
         for (kind, data) in hello.extensions.iter() {
@@ -235,6 +239,9 @@ impl Session {
     }
 
     fn server_hello(&mut self, hello: &ServerHello<'_>, out: &mut Output<'_>) {
+        if let Some(fields) = out.session() {
+            arkime::server_hello(hello, self.carrier, fields);
+        }
         let offered = self.client_session;
         let psk = self.client_psk;
         let row = self.row(out);
@@ -275,6 +282,10 @@ impl Session {
         if octets.is_empty() {
             out.weird_detail("SSL_zero_length_certificate", None, None);
             return;
+        }
+        // Arkime reads the server's side alone.
+        if !client && let Some(fields) = out.session() {
+            x509::arkime::tell(octets, fields);
         }
         let fingerprint = x509::seen(octets, first, client, out);
         let leads = !client && !std::mem::replace(&mut self.server_cert_seen, true);

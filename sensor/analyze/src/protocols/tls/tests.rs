@@ -68,8 +68,8 @@ fn server_hello() -> Vec<u8> {
 fn ja4_is_that_of_the_specification() {
     let body = chrome();
     let hello = ClientHello::read(&body).unwrap();
-    assert_eq!(ja4(&hello, Carrier::Tcp), "t13d1516h2_8daaf6152771_e5627efa2ab1");
-    assert_eq!(&ja4(&hello, Carrier::Quic)[..4], "q13d");
+    assert_eq!(ja4(&hello, Carrier::Tcp).0, "t13d1516h2_8daaf6152771_e5627efa2ab1");
+    assert_eq!(&ja4(&hello, Carrier::Quic).0[..4], "q13d");
 }
 
 #[test]

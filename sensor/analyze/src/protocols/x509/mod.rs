@@ -3,6 +3,7 @@
 //! Reads what the log and the host name check need, and nothing is verified. A certificate that was logged is not
 //! logged again for a day.
 
+pub(crate) mod arkime;
 mod names;
 mod record;
 #[cfg(test)]
