@@ -43,6 +43,13 @@ impl Shipper {
         self.append();
     }
 
+    /// One measurement; see [`Envelope::metric`].
+    pub fn metric(&mut self, at: i128, module: &str, measured: &Value) {
+        self.event.clear();
+        self.envelope.metric(at, module, measured, &mut self.event);
+        self.append();
+    }
+
     /// Makes everything shipped so far visible to the forwarder, and syncs when the spool's time for it has come. To be called
     /// about once a second at least.
     pub fn flush(&mut self) {

@@ -52,6 +52,10 @@ pub(crate) fn check(s: &Sections) -> Vec<Broken> {
     range(&mut rule, "forward.window", s.forward.window as u64, 1, 2048);
     range(&mut rule, "opensearch.compression", u64::from(s.opensearch.compression), 0, 9);
     range(&mut rule, "opensearch.bulk_bytes", s.opensearch.bulk_bytes as u64, 10_000, 48_000_000);
+    range(&mut rule, "metrics.seconds", s.metrics.seconds, 1, 86_400);
+    range(&mut rule, "metrics.thermal_seconds", s.metrics.thermal_seconds, 1, 86_400);
+    range(&mut rule, "metrics.stats_seconds", s.metrics.stats_seconds, 0, 86_400);
+    range(&mut rule, "metrics.capture_loss_seconds", s.metrics.capture_loss_seconds, 0, 86_400);
     range(&mut rule, "spool.budget_megabytes", s.spool.budget_megabytes, 16, 16_777_216);
 
     let f = &s.forward;

@@ -29,7 +29,9 @@ use toml::de::{DeTable, DeValue};
 
 pub use environment::{OVERRIDES, Override};
 pub use error::{Error, Place, Problem};
-pub use model::{Analysis, Capture, Collector, Control, Disk, Files, Forward, Logs, Node, OpenSearch, Pcap, Scan, Spool, Viewer, Web};
+pub use model::{
+    Analysis, Capture, Collector, Control, Disk, Files, Forward, Logs, Metrics, Node, OpenSearch, Pcap, Scan, Spool, Viewer, Web,
+};
 pub use secret::Secret;
 pub use section::{Key, Section};
 pub use url::Url;
@@ -52,6 +54,7 @@ pub static SECTIONS: &[Section] = &[
     Scan::SECTION,
     Forward::SECTION,
     OpenSearch::SECTION,
+    Metrics::SECTION,
     Spool::SECTION,
     Control::SECTION,
     Web::SECTION,
@@ -74,6 +77,7 @@ pub struct Sections {
     pub scan: Scan,
     pub forward: Forward,
     pub opensearch: OpenSearch,
+    pub metrics: Metrics,
     pub spool: Spool,
     pub control: Control,
     pub web: Web,

@@ -212,6 +212,22 @@ section! {
 }
 
 section! {
+    /// How the machine and the capture are, for the collector's dashboards.
+    pub struct Metrics as "metrics" {
+        /// Whether processor, memory, disks, network and temperatures are forwarded, as a Malcolm sensor does it.
+        pub enabled: bool = true;
+        /// Seconds between two of them, 1 to 86400.
+        pub seconds: u64 = 30;
+        /// Seconds between two temperatures, 1 to 86400.
+        pub thermal_seconds: u64 = 10;
+        /// Seconds between two lines of Zeek's stats.log, 1 to 86400; 0 for none.
+        pub stats_seconds: u64 = 300;
+        /// Seconds between two lines of Zeek's capture_loss.log, 1 to 86400; 0 for none.
+        pub capture_loss_seconds: u64 = 900;
+    }
+}
+
+section! {
     /// Records that wait for the collector, on disk.
     pub struct Spool as "spool" {
         /// Folder of the spool.

@@ -166,6 +166,12 @@ impl Deliver for Delivery {
         }
     }
 
+    fn measured(&mut self, at: Time, module: &'static str, values: &serde_json::Value) {
+        if let Some(logs) = &mut self.logs {
+            logs.shipper.metric(at.0.into(), module, values);
+        }
+    }
+
     fn session(&mut self, session: &Session) {
         if let Some(sessions) = &mut self.sessions {
             sessions.put(session);

@@ -14,6 +14,7 @@ pub mod control;
 pub mod delivery;
 pub mod file_budget;
 pub mod files;
+pub mod health;
 pub mod log_files;
 pub mod plan;
 pub mod records;
@@ -31,7 +32,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use analyze::{Notice, log::Record};
+use analyze::Notice;
 use anyhow::Context;
 use crossbeam_channel::Sender;
 use tokio::signal::unix::{SignalKind, signal};
@@ -58,6 +59,8 @@ pub struct Plan {
     pub records: records::Options,
     /// Where carved files are kept.
     pub files: files::Options,
+    /// What the daemon says of itself goes to the record writer here.
+    pub own: Sender<records::Told>,
     /// Looks after the room on the disk.
     pub disk: Disk,
     /// What each part holds of it.
@@ -132,9 +135,6 @@ impl Status {
     }
 }
 
-/// Records of the daemon itself that may wait for the record writer.
-const OWN_RECORDS: usize = 256;
-
 /// How long services have to end, and with them the delivery of what was just recorded.
 const FAREWELL: Duration = Duration::from_secs(7);
 
@@ -178,8 +178,6 @@ pub fn run(mut plan: Plan) -> anyhow::Result<()> {
         Strength::Partial => tracing::info!("this kernel has an older Landlock: files are confined, ports may not be"),
         Strength::WithoutLandlock => tracing::warn!("this kernel has no Landlock: files are protected by their modes alone"),
     }
-    let (own, told) = crossbeam_channel::bounded(OWN_RECORDS);
-    plan.records.own = Some(told);
     let parts = Parts::start(plan.pcap, (plan.analysis, plan.rules), plan.records, plan.files, plan.finished, sources)?;
     ordinary_priority();
     let (stop, _) = tokio::sync::watch::channel(false);
@@ -206,7 +204,7 @@ pub fn run(mut plan: Plan) -> anyhow::Result<()> {
     for service in plan.services {
         services.push(runtime.spawn(service(Arc::clone(&status))));
     }
-    let outcome = runtime.block_on(main_loop(&mut capture, &status, &mut plan.reload, (&mut plan.disk, &own)));
+    let outcome = runtime.block_on(main_loop(&mut capture, &status, &mut plan.reload, (&mut plan.disk, &plan.own)));
     tracing::info!("ending: what was captured is analysed and written");
     let _ = sd_notify::notify(false, &[sd_notify::NotifyState::Stopping]);
     capture.stop();
@@ -318,7 +316,7 @@ async fn main_loop(
     capture: &mut capture::Capture,
     status: &Status,
     reload: &mut (dyn FnMut() + Send),
-    (disk, own): (&mut Disk, &Sender<Box<dyn Record>>),
+    (disk, own): (&mut Disk, &Sender<records::Told>),
 ) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -352,7 +350,7 @@ async fn main_loop(
 }
 
 /// What was given up for want of room goes into the log of the daemon, and into the records that the collector gets.
-fn tell_of(sacrifice: Sacrifice, own: &Sender<Box<dyn Record>>) {
+fn tell_of(sacrifice: Sacrifice, own: &Sender<records::Told>) {
     const DO: &str = "free space, or change disk.budget_megabytes or disk.floor_megabytes in tenrec.toml";
     let (note, text) = match sacrifice {
         Sacrifice::CarvingStopped => ("Tenrec::Carving_Stopped", "no room on the disk: no new files are carved".to_owned()),
@@ -369,7 +367,7 @@ fn tell_of(sacrifice: Sacrifice, own: &Sender<Box<dyn Record>>) {
     }
     let at = worker::now();
     // A record writer that is that far behind has worse to tell.
-    let _ = own.try_send(Box::new(Notice { at, note, text }));
+    let _ = own.try_send(records::Told::Record(Box::new(Notice { at, note, text })));
 }
 
 /// Tells of new losses, at most once a minute: the counters have the rest.

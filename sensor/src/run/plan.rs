@@ -12,7 +12,7 @@ use analyze::log::{Format, Profile};
 use detect::RuleSet;
 use settings::{CaptureMode, CarvingMode, Compression, Settings, ZeekFormat, control::Response};
 
-use super::{Plan, control, delivery, files, log_files, records, scanning};
+use super::{Plan, control, delivery, files, health, log_files, records, scanning};
 use crate::{
     capture::{self, Mode, Wanted},
     disk::{Disk, Folders, Shares},
@@ -30,6 +30,7 @@ pub fn run(settings: &Settings, path: &Path) -> anyhow::Result<()> {
     let mut plan = plan(settings, path);
     scanning::add(settings, &mut plan);
     delivery::add(settings, &mut plan);
+    health::add(settings, &mut plan);
     let identity = control::Identity { node: settings.node.name.clone(), reload: reloader(settings, path) };
     let reload = Arc::clone(&identity.reload);
     plan.reload = Box::new(move || match reload() {
@@ -48,6 +49,7 @@ pub fn run(settings: &Settings, path: &Path) -> anyhow::Result<()> {
 /// The parts that follow from the settings alone: no forwarding, no scan, no services.
 pub fn plan(settings: &Settings, path: &Path) -> Plan {
     let shares = Shares::default();
+    let (own, told) = crossbeam_channel::bounded(records::OWN);
     let folders = Folders {
         captures: settings.pcap.folder.clone(),
         files: settings.files.folder.clone(),
@@ -56,6 +58,7 @@ pub fn plan(settings: &Settings, path: &Path) -> Plan {
     };
     let (budget, floor) = (megabytes(settings.disk.budget_megabytes), megabytes(settings.disk.floor_megabytes));
     Plan {
+        own,
         disk: Disk::new(budget, floor, &folders, &shares),
         capture: capture_options(settings),
         pcap: settings.pcap.enabled.then(|| pcap_options(settings, &shares)),
@@ -67,7 +70,7 @@ pub fn plan(settings: &Settings, path: &Path) -> Plan {
             format: format(settings),
             deliver: None,
             scanned: None,
-            own: None,
+            own: told,
             places: None,
         },
         files: files::Options {

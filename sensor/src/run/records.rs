@@ -34,6 +34,8 @@ const FLUSH: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Flows with a wrong checksum until it is told.
 const TELLING: u32 = 3;
+/// What the daemon says of itself may wait so much; the record writer looks every few milliseconds.
+pub const OWN: usize = 256;
 /// Lines of each kind that are remembered for the control socket.
 const REMEMBERED: usize = 1000;
 
@@ -51,11 +53,22 @@ pub trait Deliver: Send {
     /// One session of Arkime's, or a segment of one.
     fn session(&mut self, session: &Session);
 
+    /// One measurement of the machine: when, of which module, its values.
+    fn measured(&mut self, at: Time, module: &'static str, values: &serde_json::Value);
+
     /// The result of a scan, as the event that Malcolm takes.
     fn scanned(&mut self, at: Time, event: &serde_json::Map<String, serde_json::Value>);
 
     /// Called about once a second, and at the end.
     fn flush(&mut self);
+}
+
+/// What the daemon says of itself, and of the machine.
+pub enum Told {
+    /// A line of a log.
+    Record(Box<dyn Record>),
+    /// A measurement of the machine: when, of which module, its values.
+    Measured(Time, &'static str, serde_json::Value),
 }
 
 /// What becomes of records.
@@ -71,7 +84,7 @@ pub struct Options {
     /// Where verdicts of the scan come from.
     pub scanned: Option<Verdicts>,
     /// What the daemon says of itself.
-    pub own: Option<Receiver<Box<dyn Record>>>,
+    pub own: Receiver<Told>,
     /// Where it is noted in which captures the packets of sessions are; set when captures are written.
     pub places: Option<pcap::Sessions>,
 }
@@ -143,7 +156,7 @@ struct Writer {
     format: Format,
     deliver: Option<Box<dyn Deliver>>,
     scanned: Option<Verdicts>,
-    own: Option<Receiver<Box<dyn Record>>>,
+    own: Receiver<Told>,
     places: Option<pcap::Sessions>,
     /// Verdicts of files whose own record has not come yet.
     early: VecDeque<(Instant, Scanned)>,
@@ -174,9 +187,7 @@ impl Writer {
                 }
             }
             let scan_ended = self.take_verdicts(&mut idle);
-            while let Some(record) = self.own.as_ref().and_then(|own| own.try_recv().ok()) {
-                self.write(record.as_ref());
-            }
+            self.take_own();
             if flushed.elapsed() >= FLUSH {
                 flushed = Instant::now();
                 self.flush();
@@ -189,6 +200,20 @@ impl Writer {
             }
         }
         self.flush();
+    }
+
+    /// What the daemon says of itself. Nobody waits for it at the end.
+    fn take_own(&mut self) {
+        while let Ok(told) = self.own.try_recv() {
+            match told {
+                Told::Record(record) => self.write(record.as_ref()),
+                Told::Measured(at, module, values) => {
+                    if let Some(deliver) = &mut self.deliver {
+                        deliver.measured(at, module, &values);
+                    }
+                }
+            }
+        }
     }
 
     /// Verdicts to records; whether no more will come.

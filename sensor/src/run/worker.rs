@@ -67,6 +67,12 @@ pub struct Counted {
     pub chunks_dropped: AtomicU64,
     /// Thousandths of the last second or so that it was not resting.
     pub busy_permille: AtomicU64,
+    /// Flows seen: TCP, UDP, ICMP.
+    pub flows_by: [AtomicU64; 3],
+    /// Those in the table now.
+    pub active_by: [AtomicU64; 3],
+    /// Bytes that wait in TCP streams for what is missing before them.
+    pub waiting_bytes: AtomicU64,
     /// Fragments of IP packets given up.
     pub fragments_dropped: AtomicU64,
     /// Arkime's sessions begun.
@@ -278,6 +284,10 @@ impl Worker {
         set(&counted.missed_bytes, counters.missed_bytes);
         set(&counted.records, counters.records);
         set(&counted.fragments_dropped, counters.fragments_dropped);
+        set(&counted.waiting_bytes, counters.waiting_bytes);
+        for (places, by) in [(&counted.flows_by, counters.flows_by), (&counted.active_by, counters.active_by)] {
+            places.iter().zip([by.tcp, by.udp, by.icmp]).for_each(|(counter, value)| set(counter, value));
+        }
         let (active, sessions) = self.engine.sensor.sessions();
         set(&counted.sessions, sessions);
         let active = [active.tcp, active.udp, active.icmp, active.sctp, active.esp, active.other];

@@ -1,13 +1,15 @@
 //! Paths and what they do.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::response::Response;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -26,6 +28,9 @@ const BULK: &[&str] = &["refresh", "timeout", "routing", "pipeline", "wait_for_a
 const SEARCHING: &[&str] =
     &["size", "from", "ignore_unavailable", "allow_no_indices", "expand_wildcards", "track_total_hits", "rest_total_hits_as_int"];
 
+/// How long a body may take.
+const LINGER: Duration = Duration::from_secs(30);
+
 /// All that requests share.
 pub(crate) struct Shared {
     pub(crate) store: Arc<Mutex<Store>>,
@@ -43,13 +48,11 @@ pub(crate) fn router(shared: Shared) -> Router {
 
 async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let too_large = || proxy_response(413, "Request Entity Too Large");
-    // As a proxy does it: told before the body comes, where the length is known.
-    let announced = parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > shared.max_request) {
-        return too_large();
-    }
-    let Ok(body) = to_bytes(body, shared.max_request).await else { return too_large() };
+    let body = match whole(body, shared.max_request).await {
+        Ok(body) => body,
+        Err(413) => return proxy_response(413, "Request Entity Too Large"),
+        Err(status) => return proxy_response(status, "Bad Request"),
+    };
     if let Some(user) = &shared.user
         && !request::is_from(&parts.headers, user)
     {
@@ -83,6 +86,29 @@ async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response 
         return json_response(status, &Value::Null).map(|_| Body::empty());
     }
     json_response(status, &value)
+}
+
+/// A body of at most so many bytes. What is more is read all the same and thrown away: who is still sending would not see
+/// the answer otherwise. nginx calls it lingering, and does so for as long.
+///
+/// # Errors
+/// The status to answer with.
+async fn whole(mut body: Body, most: usize) -> Result<Bytes, u16> {
+    let mut kept = BytesMut::new();
+    let mut length = 0_usize;
+    let read = async {
+        while let Some(frame) = body.frame().await {
+            // Cut off: a half of a request must not be obeyed.
+            let Ok(data) = frame.map_err(|_| 400_u16)?.into_data() else { continue };
+            length = length.saturating_add(data.len());
+            if length <= most {
+                kept.extend_from_slice(&data);
+            }
+        }
+        Ok(())
+    };
+    tokio::time::timeout(LINGER, read).await.unwrap_or(Err(408_u16))?;
+    if length > most { Err(413) } else { Ok(kept.freeze()) }
 }
 
 /// What is to go wrong before the request is obeyed.

@@ -7,6 +7,7 @@ use axum::http::{Request, StatusCode, header};
 use http_body_util::BodyExt as _;
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
@@ -149,4 +150,20 @@ async fn faults_strike_bulk_requests_and_nothing_else() {
     server.faults.add_text("partial=503/1*1").unwrap();
     assert_eq!(server.ask("POST", "/_bulk", &[NDJSON], body).await.1["items"][0]["index"]["status"], 503);
     assert_eq!(server.ask("POST", "/_bulk", &[NDJSON], body).await.1["errors"], false);
+}
+
+#[tokio::test]
+async fn a_request_that_is_cut_off_between_two_documents_is_not_obeyed() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path(), |_| {}).await;
+    let half = "{\"index\":{\"_index\":\"arkime_x\",\"_id\":\"1\"}}\n{}\n";
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let head =
+        format!("POST /_bulk HTTP/1.1\r\nHost: c\r\nContent-Type: application/x-ndjson\r\nContent-Length: {}\r\n\r\n", half.len() * 2);
+    stream.write_all(format!("{head}{half}").as_bytes()).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut answer = String::new();
+    let _ = tokio::time::timeout(DEADLINE, stream.read_to_string(&mut answer)).await.unwrap();
+    assert!(!answer.contains("200 OK"), "{answer}");
+    assert_eq!(server.ask("GET", "/arkime_x/_doc/1", &[], "").await.0, 404);
 }

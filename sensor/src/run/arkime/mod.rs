@@ -79,8 +79,21 @@ fn add_sensor(settings: &Settings, (folder, budget): (&Path, u64), sessions: Del
         files: Files::new(&settings.node.name),
         statistics: Statistics::new(&settings.node.name, captures),
     };
-    plan.services.push(Box::new(move |status| house.keep(status)));
-    plan.services.push(Box::new(move |status| serve(delivery, &status)));
+    // The house has its last words before the delivery may end.
+    let (living, mut gone) = watch::channel(());
+    plan.services.push(Box::new(move |status| {
+        let kept = house.keep(status);
+        Box::pin(async move {
+            kept.await;
+            drop(living);
+        })
+    }));
+    plan.services.push(Box::new(move |_| {
+        Box::pin(delivery.run(async move {
+            // Nothing is ever said there: it ends.
+            let _ = gone.changed().await;
+        }))
+    }));
 }
 
 /// A queue as others see it.

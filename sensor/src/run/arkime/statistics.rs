@@ -13,7 +13,7 @@ use forward::opensearch::{Intake, Operation, record};
 use serde_json::{Value, json};
 
 use super::Delivered;
-use crate::run::{Status, worker::Counted};
+use crate::run::{Status, health::resident, worker::Counted};
 
 const NEWEST: &str = "arkime_stats";
 const HISTORY: &str = "arkime_dstats";
@@ -201,7 +201,7 @@ impl Now {
             used: status.pcap.as_ref().map_or(0, |counters| counters.snapshot().bytes_on_disk),
             free: disk.as_ref().map_or(0, |disk| disk.f_bavail.saturating_mul(disk.f_frsize)),
             space: disk.as_ref().map_or(0, |disk| disk.f_blocks.saturating_mul(disk.f_frsize)),
-            memory: memory(),
+            memory: resident(),
             memory_of_all: memory_of_all(),
             active,
             // The counters of the kernel are a second old at most: then there may seem to be fewer than none.
@@ -216,12 +216,6 @@ impl Now {
 fn cpu_seconds() -> f64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
-}
-
-/// Bytes of this process in memory: the second number of proc_pid_statm(5), in pages.
-fn memory() -> u64 {
-    let pages = std::fs::read_to_string("/proc/self/statm").ok().and_then(|text| text.split_ascii_whitespace().nth(1)?.parse::<u64>().ok());
-    pages.unwrap_or(0).saturating_mul(rustix::param::page_size() as u64)
 }
 
 /// Bytes of memory that the machine has: `MemTotal` of proc_meminfo(5), in KiB.
@@ -243,7 +237,7 @@ mod tests {
 
     #[test]
     fn the_machine_is_measured() {
-        assert!(memory() > 1 << 20 && memory() < memory_of_all());
+        assert!(resident() < memory_of_all());
         let before = cpu_seconds();
         let mut sum = 0_u64;
         while cpu_seconds() <= before {
