@@ -156,6 +156,7 @@ fn all(identity: &Identity, status: &Status) -> Answer {
             ring: interfaces.iter().map(|it| it.ring_full + it.too_big).sum(),
             worker: sum(|it| &it.failures),
             pcap: pcap.as_ref().map_or(0, |(counters, _)| counters.frames_dropped_disk + counters.frames_dropped_queue),
+            index: pcap.as_ref().map_or(0, |(counters, _)| counters.sessions_unindexed),
             carver: load(&status.carved.dropped),
             records: sum(|it| &it.records_dropped) + load(&status.records.dropped),
             ..Drops::default()
