@@ -68,13 +68,13 @@ fn serve(args: &View, settings: &Settings) -> anyhow::Result<()> {
         local: Some(local),
         folder: folder.clone(),
         node: settings.node.name.clone(),
+        opensearch: settings.opensearch.enabled.then(|| settings.opensearch.clone()),
     })?;
     match server.address() {
         Some(address) => tracing::info!(%address, socket = %of.socket.display(), node = settings.node.name, "packets are served"),
         None => tracing::info!(socket = %of.socket.display(), node = settings.node.name, "packets are served on this machine alone"),
     }
-    // All that is opened from here on are captures.
-    let policy = Policy { read: vec![folder], write: Vec::new(), connect: Some(Vec::new()) };
+    let policy = policy(settings);
     match sandbox::enter(&policy).context("privileges cannot be given up, so nothing is served")? {
         Strength::Full | Strength::Partial => {}
         Strength::WithoutLandlock => tracing::warn!("this kernel has no Landlock: files are protected by their modes alone"),
@@ -90,6 +90,19 @@ fn serve(args: &View, settings: &Settings) -> anyhow::Result<()> {
     });
     runtime.shutdown_timeout(std::time::Duration::from_millis(100));
     outcome.context("the viewer ended")
+}
+
+/// All that is opened from here on are captures, and connections to OpenSearch if hunts can be looked up.
+fn policy(settings: &Settings) -> Policy {
+    let of = &settings.opensearch;
+    let (mut read, mut ports) = (vec![settings.pcap.folder.clone()], Vec::new());
+    if of.enabled {
+        read.extend([&of.ca, &of.certificate, &of.key, &of.password_file].into_iter().flatten().cloned());
+        ports.extend(of.hosts.iter().map(|url| url.host().port()));
+        // Names are asked for over TCP where an answer is long.
+        ports.push(53);
+    }
+    Policy { read, write: Vec::new(), connect: Some(ports) }
 }
 
 fn secret(settings: &Settings) -> anyhow::Result<Option<String>> {

@@ -67,12 +67,21 @@ impl Conversation {
         if self.packets.len() >= MAX_PACKETS || self.bytes + opened.payload.len() > MAX_BYTES {
             return false;
         }
-        let first = if opened.is_answer { &opened.to } else { &opened.from };
-        let source = self.source.get_or_insert_with(|| first.clone());
-        let side = if *source == opened.from { Side::Source } else { Side::Destination };
+        let side = self.side_of(&opened);
         self.bytes += opened.payload.len();
         self.packets.push(Packet { at, side, sequence: opened.sequence, payload: opened.payload.to_vec() });
         true
+    }
+
+    /// Which side sent a frame, without taking it; nothing if it cannot be read.
+    pub(crate) fn side(&mut self, frame: &[u8]) -> Option<Side> {
+        open(frame).map(|opened| self.side_of(&opened))
+    }
+
+    fn side_of(&mut self, opened: &Opened<'_>) -> Side {
+        let first = if opened.is_answer { &opened.to } else { &opened.from };
+        let source = self.source.get_or_insert_with(|| first.clone());
+        if *source == opened.from { Side::Source } else { Side::Destination }
     }
 
     /// Each packet by itself.
@@ -193,7 +202,7 @@ mod tests {
         for (n, frame) in frames.iter().enumerate() {
             assert!(conversation.push(Time(n as i64), frame));
         }
-        conversation.turns().into_iter().map(|turn| (turn.side, String::from_utf8(turn.bytes).unwrap())).collect()
+        conversation.turns().into_iter().map(|turn| (turn.side, String::from_utf8_lossy(&turn.bytes).into_owned())).collect()
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Invariant: nothing leaves over the network without a token ([`auth`]); the local socket is for whom its mode lets in.
 //! Captures are read and never written; they stream, so that their size costs no memory.
 //!
-//! Not here: hunts, whose text lies in OpenSearch; the bodies of files (`/body/…`), which are carved instead; removing
+//! Not here: the bodies of files (`/body/…`), which are carved instead; removing
 //! packets (`/scrub`) and sending sessions on (`/send`).
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test that fails may panic"))]
@@ -11,6 +11,7 @@
 pub mod auth;
 mod conversation;
 mod fragment;
+mod hunt;
 mod picture;
 mod route;
 mod serve;
@@ -36,6 +37,8 @@ pub struct Options {
     pub folder: PathBuf,
     /// This sensor's name, as it stands in the sessions.
     pub node: String,
+    /// Where hunts are looked up, if anywhere.
+    pub opensearch: Option<settings::OpenSearch>,
 }
 
 /// Why the viewer does not start.

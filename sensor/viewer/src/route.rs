@@ -26,6 +26,15 @@ pub(crate) enum Route {
         /// What of it.
         what: What,
     },
+    /// Whether a hunt finds something in a session of a node.
+    Hunt {
+        /// The node's name.
+        node: String,
+        /// The hunt's id.
+        hunt: String,
+        /// The session's id, as the viewer calls it.
+        id: String,
+    },
     /// Packets by filter and time, for the local socket alone.
     Search,
     /// There is nothing.
@@ -47,8 +56,6 @@ pub(crate) enum What {
     Raw,
     /// The same as a picture.
     Picture,
-    /// Whether a hunt finds something in it.
-    Hunt,
 }
 
 impl Route {
@@ -77,7 +84,10 @@ impl Route {
             ["api", "session", node, id, "pcap"] => session(node, id, What::Pcap),
             ["api", "session", node, id, "pcapng"] => session(node, id, What::Pcapng),
             ["api", "session", node, id] => file(node, id, CAPTURES),
-            ["api", "hunt", node, _, "remote", id] | [node, "hunt", _, "remote", id] => session(node, id, What::Hunt),
+            ["api", "hunt", node, hunt, "remote", id] | [node, "hunt", hunt, "remote", id] => match (*node, *hunt, *id) {
+                ("", ..) | (_, "", _) | (.., "") => Self::Unknown,
+                (node, hunt, id) => Self::Hunt { node: node.to_owned(), hunt: hunt.to_owned(), id: id.to_owned() },
+            },
             [node, "pcap" | "pcapng", id] => file(node, id, CAPTURES),
             [node, "entirePcap", id] => file(node, id, ENTIRE),
             [node, "raw", id] => file(node, id, RAW),
@@ -132,16 +142,17 @@ mod tests {
             ("/api/session/raw/n/3@261124-ab/png", What::Picture),
             ("/api/session/entire/n/3@261124-ab.pcap", What::Entire),
             ("/api/session/entire/n/3@261124-ab/pcap", What::Entire),
-            ("/api/hunt/n/hunt1/remote/3@261124-ab", What::Hunt),
             ("/n/pcap/3@261124-ab.pcap", What::Pcap),
             ("/n/pcapng/3@261124-ab.pcapng", What::Pcapng),
             ("/n/entirePcap/3@261124-ab.pcap", What::Entire),
             ("/n/raw/3@261124-ab", What::Raw),
             ("/n/raw/3@261124-ab.png", What::Picture),
             ("/n/session/3@261124-ab/packets", What::Packets),
-            ("/n/hunt/hunt1/remote/3@261124-ab", What::Hunt),
         ] {
             assert_eq!(Route::of(path), Route::Session { node: "n".into(), id: "3@261124-ab".into(), what }, "{path}");
+        }
+        for path in ["/api/hunt/n/h1/remote/3@261124-ab", "/n/hunt/h1/remote/3@261124-ab"] {
+            assert_eq!(Route::of(path), Route::Hunt { node: "n".into(), hunt: "h1".into(), id: "3@261124-ab".into() }, "{path}");
         }
     }
 

@@ -21,6 +21,7 @@ use crate::{
     auth::{Asked, Denied, Gate},
     conversation::{Conversation, Side, Turn},
     fragment::{self, View},
+    hunt::Hunts,
     picture,
     route::{Route, What, parameters},
     streaming,
@@ -41,6 +42,7 @@ pub(crate) struct Shared {
     pub(crate) node: String,
     /// Who may have packets over the network; nobody without one.
     pub(crate) gate: Option<Gate>,
+    hunts: Hunts,
     searches: Arc<Semaphore>,
     checks: Arc<Semaphore>,
 }
@@ -55,9 +57,9 @@ pub(crate) enum Peer {
 }
 
 impl Shared {
-    pub(crate) fn new(folder: PathBuf, node: String, gate: Option<Gate>) -> Self {
+    pub(crate) fn new(folder: PathBuf, node: String, gate: Option<Gate>, hunts: Hunts) -> Self {
         let places = |number| Arc::new(Semaphore::new(number));
-        Self { folder, node, gate, searches: places(MAX_SEARCHES), checks: places(MAX_CHECKS) }
+        Self { folder, node, gate, hunts, searches: places(MAX_SEARCHES), checks: places(MAX_CHECKS) }
     }
 }
 
@@ -112,10 +114,10 @@ async fn obey(shared: &Arc<Shared>, peer: Peer, method: &Method, uri: &Uri) -> R
     let parameters = parameters(uri.query().unwrap_or_default());
     let parameter = |name: &str| parameters.get(name).cloned();
     match (Route::of(uri.path()), peer) {
-        (Route::Session { node, .. }, _) if node != shared.node => {
+        (Route::Session { node, .. } | Route::Hunt { node, .. }, _) if node != shared.node => {
             Err(refusal(StatusCode::NOT_FOUND, &format!("this sensor is {}, not {node}", shared.node)))
         }
-        (Route::Session { what: What::Hunt, .. }, _) => Ok(hunt()),
+        (Route::Hunt { hunt, id, .. }, _) => Ok(self::hunt(shared, &hunt, &id).await),
         (Route::Session { id, what, .. }, _) => session(shared, &id, what, parameter).await,
         (Route::Search, Peer::Local) => {
             let asked = [parameter("filter"), parameter("from"), parameter("to")];
@@ -176,15 +178,36 @@ async fn session(
             let bytes: Vec<u8> = turns.flat_map(|turn| turn.bytes.iter().copied()).collect();
             Ok(([(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response())
         }
-        What::Hunt => Ok(hunt()),
     }
 }
 
-/// A hunt names no more than its id; what it looks for lies in OpenSearch, which the viewer does not ask. The central viewer
-/// pauses the hunt and shows this.
-fn hunt() -> Response {
-    let error = "this sensor does not hunt: it cannot look up what the hunt looks for; download the sessions as PCAP instead";
-    axum::Json(json!({ "matched": false, "error": error })).into_response()
+/// Whether a hunt finds something. At an error the central viewer pauses the hunt and shows it; a session without packets
+/// matches nothing, as at Arkime's own viewers.
+async fn hunt(shared: &Arc<Shared>, hunt: &str, id: &str) -> Response {
+    let session = session_id(id);
+    let looked = async {
+        let wanted = shared.hunts.find(hunt).await?;
+        let permit = permit(shared).map_err(|refusal| refusal.text)?;
+        let (session, looked_for) = (session.clone(), Arc::clone(&wanted));
+        let found = blocking(shared, move |store| {
+            let places = store.session(&session).map_err(|error| unreadable(&error))?;
+            let matched = places.is_some_and(|places| looked_for.is_in(store.packets(places)));
+            drop(permit);
+            Ok(matched)
+        });
+        let matched = found.await.map_err(|refusal| refusal.text)?;
+        if matched {
+            shared.hunts.note(hunt, &wanted, &session_id(id)).await?;
+        }
+        Ok::<_, String>(matched)
+    };
+    match looked.await {
+        Ok(matched) => axum::Json(json!({ "matched": matched })).into_response(),
+        Err(error) => {
+            tracing::warn!(hunt, session, error, "a hunt could not be taken part in");
+            axum::Json(json!({ "matched": false, "error": error })).into_response()
+        }
+    }
 }
 
 fn question([filter, from, to]: [Option<String>; 3], tagged: bool) -> Result<Question, Refusal> {

@@ -22,6 +22,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::{
     Error, Options,
     auth::Gate,
+    hunt::Hunts,
     serve::{self, Peer, Shared},
 };
 
@@ -68,7 +69,11 @@ impl Server {
                 Some((listener, address, acceptor))
             }
         };
-        Ok(Self { network, local: options.local, shared: Arc::new(Shared::new(options.folder, options.node, gate)) })
+        Ok(Self {
+            network,
+            local: options.local,
+            shared: Arc::new(Shared::new(options.folder, options.node, gate, Hunts::new(options.opensearch))),
+        })
     }
 
     /// The address on the network, with the port that was found, if there is one.

@@ -17,6 +17,7 @@
 mod action;
 mod answer;
 mod client;
+pub mod document;
 mod gate;
 mod lane;
 mod refused;
