@@ -13,9 +13,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use daemon::{Daemon, TENREC, exchange, segment, settings};
+use daemon::{Daemon, TENREC, exchange, settings};
 use settings::control::{Client, Request, Response};
-use wire::{Wire, ethernet};
+use wire::Wire;
 
 /// The lines of every log in a folder, sorted: flows that end together may end in any order.
 fn logs(folder: &Path) -> Vec<(String, Vec<String>)> {
