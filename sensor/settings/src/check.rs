@@ -120,11 +120,18 @@ pub(crate) fn check(s: &Sections) -> Vec<Broken> {
         ("spool.folder", &s.spool.folder),
         ("collector.folder", &s.collector.folder),
         ("control.socket", &s.control.socket),
+        ("viewer.certificates", &s.viewer.certificates),
+        ("viewer.socket", &s.viewer.socket),
     ] {
         rule(key, folder != Path::new(""), &|| "the path is empty".to_owned());
     }
     // sun_path holds 108 bytes with the terminating NUL (unix(7)).
-    rule("control.socket", s.control.socket.as_os_str().len() <= 107, &|| "a socket's path has at most 107 bytes".to_owned());
+    for (key, socket) in [("control.socket", &s.control.socket), ("viewer.socket", &s.viewer.socket)] {
+        rule(key, socket.as_os_str().len() <= 107, &|| "a socket's path has at most 107 bytes".to_owned());
+    }
+    rule("viewer.secret_file", s.viewer.secret_file.is_none() || s.viewer.secret.is_empty(), &|| {
+        "viewer.secret is set as well: keep one of the two".to_owned()
+    });
     // Two owners of one folder would delete each other's files under budget.
     let owned = [
         ("pcap.folder", &s.pcap.folder),

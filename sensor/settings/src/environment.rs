@@ -39,6 +39,15 @@ pub static OVERRIDES: &[Override] = &[
             Ok(())
         },
     },
+    Override {
+        variable: "ARKIME_PASSWORD_SECRET",
+        key: "viewer.secret",
+        apply: |s, text| {
+            s.viewer.secret = text.to_owned().into();
+            s.viewer.secret_file = None;
+            Ok(())
+        },
+    },
     Override { variable: "FILESCAN_PRESERVATION", key: "files.preservation", apply: |s, text| parsed(text, &mut s.files.preservation) },
 ];
 

@@ -30,7 +30,8 @@ use toml::de::{DeTable, DeValue};
 pub use environment::{OVERRIDES, Override};
 pub use error::{Error, Place, Problem};
 pub use model::{
-    Analysis, Capture, Collector, Control, Disk, Files, Forward, Logs, Metrics, Node, OpenSearch, Pcap, Scan, Spool, Tail, Watch, Web,
+    Analysis, Capture, Collector, Control, Disk, Files, Forward, Logs, Metrics, Node, OpenSearch, Pcap, Scan, Spool, Tail, Viewer, Watch,
+    Web,
 };
 pub use secret::Secret;
 pub use section::{Key, Section};
@@ -61,6 +62,7 @@ pub static SECTIONS: &[Section] = &[
     Spool::SECTION,
     Control::SECTION,
     Web::SECTION,
+    Viewer::SECTION,
     Collector::SECTION,
 ];
 
@@ -85,6 +87,7 @@ pub struct Sections {
     pub spool: Spool,
     pub control: Control,
     pub web: Web,
+    pub viewer: Viewer,
     pub collector: Collector,
 }
 

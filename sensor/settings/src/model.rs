@@ -284,6 +284,24 @@ section! {
 }
 
 section! {
+    /// Packets for Arkime's central viewer and for the web UI (`tenrec viewer`).
+    pub struct Viewer as "viewer" {
+        /// Address and port of HTTPS: the central viewer asks on port 8005.
+        pub listen: std::net::SocketAddr = std::net::SocketAddr::from(([0, 0, 0, 0], 8005));
+        /// Secret shared with the central viewer: Arkime's passwordSecret. Without one nothing is served over the network.
+        /// It is never shown; better kept in a file of its own.
+        /// (Environment: ARKIME_PASSWORD_SECRET)
+        pub secret: Secret = Secret::default();
+        /// File with the secret alone.
+        pub secret_file: Option<PathBuf> = None, shown as "\"/etc/tenrec/viewer.secret\"";
+        /// Folder of its certificates (`ca.crt`, `server.crt`, `server.key`), made at the first start where missing.
+        pub certificates: PathBuf = PathBuf::from("/var/lib/tenrec-viewer/certs");
+        /// Socket over which the web UI asks for packets, without a secret: for whom its mode and folder let in.
+        pub socket: PathBuf = PathBuf::from("/run/tenrec-viewer/viewer.sock");
+    }
+}
+
+section! {
     /// The embedded collector (`tenrec collector`), for demonstrations and small sites.
     pub struct Collector as "collector" {
         /// Address and port it listens on.

@@ -26,7 +26,7 @@ use crate::{
 /// As [`super::run`]; also if the control socket cannot be opened.
 pub fn run(settings: &Settings, path: &Path) -> anyhow::Result<()> {
     settings.check_for_capture(path)?;
-    let listener = control::bind(&settings.control.socket)?;
+    let listener = control::bind(&settings.control.socket, "control.socket")?;
     let mut plan = plan(settings, path);
     scanning::add(settings, &mut plan);
     delivery::add(settings, &mut plan);
@@ -285,6 +285,7 @@ fn changed(before: &Settings, now: &Settings) -> Vec<String> {
     // A password looks like any other as JSON.
     for (key, same) in [
         ("opensearch.password", before.opensearch.password == now.opensearch.password),
+        ("viewer.secret", before.viewer.secret == now.viewer.secret),
         ("collector.opensearch_password", before.collector.opensearch_password == now.collector.opensearch_password),
     ] {
         if !same {
