@@ -191,7 +191,8 @@ impl Lane {
         let mut tries = vec![0_u8; records.len()];
         // Without an answer yet, oldest first.
         let mut pending: Vec<usize> = (job.done..records.len()).collect();
-        let mut most = Portion { bytes: self.settings.bulk_bytes, documents: usize::MAX };
+        // The batch was made to fit into one request; only an answer says otherwise.
+        let mut most = Portion { bytes: usize::MAX, documents: usize::MAX };
         while !pending.is_empty() {
             let count = most.of(&records, &targets, &pending);
             let sent: Vec<usize> = pending.drain(..count).collect();
