@@ -532,7 +532,7 @@ fn a_full_disk_is_told_once_and_costs_what_it_must_and_nothing_else() {
     let packets = send(40_000..40_400);
     daemon.wait_for_packets(packets);
     daemon.wait_for_line("captures cannot be written");
-    daemon.wait_for_line("the disk is filled to its floor");
+    daemon.wait_for_line("no new files are carved");
     let status = daemon.status();
     assert_eq!((status.interfaces[0].captured, status.drops.ring), (packets, 0), "capture goes on");
     assert!(status.drops.pcap > 0);
@@ -563,6 +563,37 @@ impl Drop for Mounted {
     fn drop(&mut self) {
         let _ = Command::new("umount").args(["--lazy"]).arg(&self.0).status();
     }
+}
+
+#[test]
+fn when_others_fill_the_disk_the_parts_give_way_in_order_and_say_so() {
+    let Some(wire) = Wire::lay("when_others_fill_the_disk_the_parts_give_way_in_order_and_say_so") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let _disk = Mounted::small(folder.path(), "64m");
+    fs::create_dir(folder.path().join("logs")).unwrap();
+    let old = ["dns.2026-01-01-00-00-00.log", "dns.2026-01-02-00-00-00.log"].map(|name| folder.path().join("logs").join(name));
+    old.iter().for_each(|path| fs::write(path, vec![b'x'; 10 << 20]).unwrap());
+    let mut daemon = Daemon::start_in(folder, "");
+    daemon.wait_for_line("ready");
+    exchange(40_000).iter().for_each(|frame| wire.send(frame));
+    let other = daemon.path("of-somebody-else");
+    fs::write(&other, vec![b'x'; 87 << 19]).unwrap();
+    // Below the floor now.
+    daemon.wait_for_line("no new files are carved");
+    daemon.wait_for_line("log files deleted");
+    daemon.wait_for_line("files are carved again");
+    assert!(old.iter().any(|path| !path.exists()));
+    fs::remove_file(other).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let notices = fs::read_to_string(daemon.path("logs/notice.log")).unwrap_or_default();
+        if ["Tenrec::Carving_Stopped", "Tenrec::Deleted_For_Room", "Tenrec::Carving_Resumed"].iter().all(|note| notices.contains(note)) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{notices}");
+        thread::yield_now();
+    }
+    assert!(daemon.end().success(), "{:#?}", daemon.told);
 }
 
 #[test]

@@ -40,6 +40,7 @@ fn store(folder: &Path, lz4: bool, packets: u32) {
         lz4,
         budget_bytes: 0,
         floor_bytes: 0,
+        share: std::sync::Arc::default(),
         snap: 0,
         events: None,
     };

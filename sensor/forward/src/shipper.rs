@@ -63,6 +63,17 @@ impl Shipper {
         self.spool.stats()
     }
 
+    /// Gives up the oldest records for want of room; see [`spool::Writer::give_up`].
+    pub fn give_up(&mut self, bytes: u64) -> (u64, u64) {
+        self.spool.give_up(bytes)
+    }
+
+    /// Bytes that could be given up.
+    #[must_use]
+    pub fn spare(&self) -> u64 {
+        self.spool.spare()
+    }
+
     fn append(&mut self) {
         let appended = self.spool.append(&self.event);
         if appended.is_err() || self.failing {

@@ -58,18 +58,19 @@ section! {
         pub rotate_minutes: u64 = 10;
         /// `none` or `lz4` (Wireshark opens `.pcap.lz4` as it is).
         pub compression: Compression = Compression::None;
-        /// Megabytes that all PCAP files may take, oldest deleted first; 0 leaves it to the disk budget.
+        /// Megabytes that all PCAP files may take, oldest deleted first; 0 leaves it to [disk].
         pub budget_megabytes: u64 = 0;
     }
 }
 
 section! {
-    /// How far the disk may be filled by PCAP, logs, files and the spool together.
+    /// How far the disk may be filled by PCAP, logs, files and the spool together. Captures are a ring: they take what the
+    /// others leave, and the oldest go. When that is not enough, these give way in turn: carving stops, then the oldest carved
+    /// files go, then log files that were set aside, then the oldest waiting records. What was given up is told by a notice.
     pub struct Disk as "disk" {
         /// Megabytes that everything together may take; 0 is bounded by the floor alone.
         pub budget_megabytes: u64 = 0;
-        /// Megabytes that stay free on the file system: at this floor, carving stops, then the oldest PCAP goes,
-        /// then the oldest records.
+        /// Megabytes that stay free on every file system that is used.
         pub floor_megabytes: u64 = 1024;
     }
 }
@@ -103,7 +104,7 @@ section! {
         pub folder: PathBuf = PathBuf::from("/var/lib/tenrec/logs");
         /// Minutes after which a log file is set aside and a new one begun, 1 to 10080; 0 never.
         pub rotate_minutes: u64 = 60;
-        /// Megabytes that all log files may take, oldest deleted first; 0 leaves it to the disk budget.
+        /// Megabytes that all log files may take, oldest deleted first; 0 leaves it to [disk].
         pub budget_megabytes: u64 = 4096;
     }
 }
@@ -123,7 +124,7 @@ section! {
         /// What stays after the scan: `quarantined` (files with a verdict), `all` or `none`.
         /// (Environment: FILESCAN_PRESERVATION)
         pub preservation: Preservation = Preservation::Quarantined;
-        /// Megabytes that all carved files may take, oldest deleted first; 0 leaves it to the disk budget.
+        /// Megabytes that all carved files may take, oldest deleted first; 0 leaves it to [disk].
         pub budget_megabytes: u64 = 8192;
     }
 }

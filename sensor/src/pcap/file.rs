@@ -120,6 +120,7 @@ impl Files {
     /// What is to be done besides, now and then. Whether sessions may still come to be written.
     pub(super) fn tend(&mut self) -> bool {
         self.events.pass_on();
+        self.keep_to_share();
         let (grown, may_come) = self.indices.take_sessions();
         for (number, path, bytes) in grown {
             match self.open.values_mut().find(|open| open.number == number) {
@@ -137,6 +138,31 @@ impl Files {
             tracing::error!(%folder, %error, "numbers for new captures cannot be written down: free space, or change pcap.folder in tenrec.toml");
         }
         may_come
+    }
+
+    /// Deletes the oldest files if others need the room, and keeps to what they leave.
+    fn keep_to_share(&mut self) {
+        let share = Arc::clone(&self.options.share);
+        let own = self.options.budget_bytes;
+        self.budget.set_most(match share.most() {
+            0 => own,
+            left if own == 0 => left,
+            left => own.min(left),
+        });
+        let wanted = share.wanted();
+        if wanted > 0 {
+            let gone = self.budget.give_up(wanted);
+            self.deleted(&gone);
+            share.answer();
+            self.counters.bytes_on_disk.store(self.budget.bytes(), Ordering::Relaxed);
+            self.counters.files_closed.store(self.budget.files() as u64, Ordering::Relaxed);
+        }
+        let (bytes, files) = self.budget.take_deleted();
+        if files > 0 {
+            share.dropped(bytes, files);
+        }
+        // What is being written can be closed, and given up then: at the latest in the next second.
+        share.holds(self.budget.bytes(), self.budget.spare());
     }
 
     /// Counts bytes that came to the index of a file of an earlier run.

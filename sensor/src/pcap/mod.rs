@@ -43,6 +43,7 @@ use std::{
     time::Duration,
 };
 
+use crate::disk::Share;
 use packets::{index, name};
 use rtrb::{Consumer, Producer, RingBuffer};
 use serde::Serialize;
@@ -77,6 +78,8 @@ pub struct Options {
     pub floor_bytes: u64,
     /// Bytes kept of each frame, as the files' headers tell; 0 for all.
     pub snap: u32,
+    /// Where it is asked for room, and told how much the others leave.
+    pub share: Arc<Share>,
     /// Who hears what becomes of the files, if anyone does.
     pub events: Option<crossbeam_channel::Sender<FileEvent>>,
 }

@@ -23,6 +23,7 @@ fn options(folder: &Path) -> Options {
         lz4: false,
         budget_bytes: 0,
         floor_bytes: 0,
+        share: Arc::default(),
         snap: 0,
         events: None,
     }

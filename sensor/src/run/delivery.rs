@@ -25,6 +25,7 @@ use spool::{Reader, Stats, Writer};
 use tokio::sync::watch;
 
 use super::{Plan, Probe, arkime, records::Deliver};
+use crate::disk::Share;
 
 /// The forwarder's place in its spool.
 const READER: &str = "forward";
@@ -35,7 +36,7 @@ pub fn add(settings: &Settings, plan: &mut Plan) {
     let logs = if settings.forward.enabled { logs(settings, budgets.logs, plan) } else { None };
     let sessions = if settings.opensearch.enabled { arkime::add(settings, &budgets, plan) } else { None };
     if logs.is_some() || sessions.is_some() {
-        plan.records.deliver = Some(Box::new(Delivery { logs, sessions }));
+        plan.records.deliver = Some(Box::new(Delivery { share: Arc::clone(&plan.shares.spool), lost_before: 0, logs, sessions }));
     }
 }
 
@@ -99,8 +100,48 @@ fn logs(settings: &Settings, budget: u64, plan: &mut Plan) -> Option<Logs> {
 }
 
 struct Delivery {
+    share: Arc<Share>,
+    /// Records that were lost and told.
+    lost_before: u64,
     logs: Option<Logs>,
     sessions: Option<arkime::Sessions>,
+}
+
+impl Delivery {
+    fn lost(&mut self) -> u64 {
+        let logs = self.logs.as_ref().map_or(0, |logs| logs.shipper.stats().lost());
+        logs + self.sessions.as_mut().map_or(0, |sessions| sessions.intake().stats().lost())
+    }
+
+    /// Says what waits in the spools, and gives up the oldest of it if there is no room: logs first, of which Malcolm has
+    /// Arkime's sessions too.
+    fn make_room(&mut self) {
+        let (mut held, mut spare) = (0, 0);
+        let mut wanted = self.share.wanted();
+        let asked = wanted > 0;
+        let mut freed = 0;
+        if let Some(logs) = &mut self.logs {
+            if wanted > 0 {
+                (freed, _) = logs.shipper.give_up(wanted);
+            }
+            (held, spare) = (logs.shipper.stats().bytes, logs.shipper.spare());
+        }
+        wanted = wanted.saturating_sub(freed);
+        if let Some(sessions) = &mut self.sessions {
+            let intake = sessions.intake();
+            if wanted > 0 {
+                freed += intake.give_up(wanted).0;
+            }
+            (held, spare) = (held + intake.stats().bytes, spare + intake.spare());
+        }
+        if asked {
+            self.share.answer();
+        }
+        // Also what the spools gave up for their own budget, or could not read or write.
+        let lost = self.lost();
+        self.share.dropped(freed, lost - std::mem::replace(&mut self.lost_before, lost));
+        self.share.holds(held, spare);
+    }
 }
 
 struct Logs {
@@ -151,6 +192,7 @@ impl Deliver for Delivery {
         if let Some(sessions) = &mut self.sessions {
             sessions.flush();
         }
+        self.make_room();
     }
 }
 

@@ -32,12 +32,15 @@ use std::{
     time::{Duration, Instant},
 };
 
+use analyze::Notice;
 use anyhow::Context;
+use crossbeam_channel::Sender;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     capture::{self, InterfaceCounters, keeper::Keeper},
     carver::Finished,
+    disk::{Disk, Given, Sacrifice, Shares},
     pcap,
     sandbox::{self, Policy, Strength},
 };
@@ -56,6 +59,12 @@ pub struct Plan {
     pub records: records::Options,
     /// Where carved files are kept.
     pub files: files::Options,
+    /// What the daemon says of itself goes to the record writer here.
+    pub own: Sender<records::Told>,
+    /// Looks after the room on the disk.
+    pub disk: Disk,
+    /// What each part holds of it.
+    pub shares: Shares,
     /// Hears of every carved file that is complete on disk.
     pub finished: Box<dyn FnMut(Finished) + Send>,
     /// What the process may do once it is sandboxed, besides writing into the folders named above.
@@ -195,7 +204,7 @@ pub fn run(mut plan: Plan) -> anyhow::Result<()> {
     for service in plan.services {
         services.push(runtime.spawn(service(Arc::clone(&status))));
     }
-    let outcome = runtime.block_on(main_loop(&mut capture, &status, &mut plan.reload));
+    let outcome = runtime.block_on(main_loop(&mut capture, &status, &mut plan.reload, (&mut plan.disk, &plan.own)));
     tracing::info!("ending: what was captured is analysed and written");
     let _ = sd_notify::notify(false, &[sd_notify::NotifyState::Stopping]);
     capture.stop();
@@ -303,7 +312,12 @@ impl Parts {
 }
 
 /// Once a second: counters, the kernel's log lines, the watchdog. Ends at SIGTERM or SIGINT.
-async fn main_loop(capture: &mut capture::Capture, status: &Status, reload: &mut (dyn FnMut() + Send)) -> anyhow::Result<()> {
+async fn main_loop(
+    capture: &mut capture::Capture,
+    status: &Status,
+    reload: &mut (dyn FnMut() + Send),
+    (disk, own): (&mut Disk, &Sender<records::Told>),
+) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hang_up = signal(SignalKind::hangup())?;
@@ -326,10 +340,34 @@ async fn main_loop(capture: &mut capture::Capture, status: &Status, reload: &mut
                 }
                 status.set_interfaces(capture.counters());
                 losses.tell(status);
+                for sacrifice in disk.look() {
+                    tell_of(sacrifice, own);
+                }
                 let _ = sd_notify::notify(false, &[sd_notify::NotifyState::Watchdog]);
             }
         }
     }
+}
+
+/// What was given up for want of room goes into the log of the daemon, and into the records that the collector gets.
+fn tell_of(sacrifice: Sacrifice, own: &Sender<records::Told>) {
+    const DO: &str = "free space, or change disk.budget_megabytes or disk.floor_megabytes in tenrec.toml";
+    let (note, text) = match sacrifice {
+        Sacrifice::CarvingStopped => ("Tenrec::Carving_Stopped", "no room on the disk: no new files are carved".to_owned()),
+        Sacrifice::CarvingResumed => ("Tenrec::Carving_Resumed", "there is room on the disk: files are carved again".to_owned()),
+        Sacrifice::Deleted { what, things, bytes } => {
+            let megabytes = bytes >> 20;
+            ("Tenrec::Deleted_For_Room", format!("no more room on the disk: {things} {} deleted, {megabytes} MB", what.things()))
+        }
+    };
+    match sacrifice {
+        // Captures are a ring: that the oldest go is their ordinary end.
+        Sacrifice::CarvingResumed | Sacrifice::Deleted { what: Given::Captures, .. } => tracing::info!("{text}"),
+        _ => tracing::error!("{text}; {DO}"),
+    }
+    let at = worker::now();
+    // A record writer that is that far behind has worse to tell.
+    let _ = own.try_send(records::Told::Record(Box::new(Notice { at, note, text })));
 }
 
 /// Tells of new losses, at most once a minute: the counters have the rest.

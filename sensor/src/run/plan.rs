@@ -15,6 +15,7 @@ use settings::{CaptureMode, CarvingMode, Compression, Settings, ZeekFormat, cont
 use super::{Plan, control, delivery, files, health, log_files, records, scanning};
 use crate::{
     capture::{self, Mode, Wanted},
+    disk::{Disk, Folders, Shares},
     pcap,
     sandbox::Policy,
 };
@@ -47,25 +48,38 @@ pub fn run(settings: &Settings, path: &Path) -> anyhow::Result<()> {
 
 /// The parts that follow from the settings alone: no forwarding, no scan, no services.
 pub fn plan(settings: &Settings, path: &Path) -> Plan {
+    let shares = Shares::default();
+    let (own, told) = crossbeam_channel::bounded(records::OWN);
+    let folders = Folders {
+        captures: settings.pcap.folder.clone(),
+        files: settings.files.folder.clone(),
+        logs: settings.logs.folder.clone(),
+        spool: settings.spool.folder.clone(),
+    };
+    let (budget, floor) = (megabytes(settings.disk.budget_megabytes), megabytes(settings.disk.floor_megabytes));
     Plan {
+        own,
+        disk: Disk::new(budget, floor, &folders, &shares),
         capture: capture_options(settings),
-        pcap: settings.pcap.enabled.then(|| pcap_options(settings)),
+        pcap: settings.pcap.enabled.then(|| pcap_options(settings, &shares)),
         analysis: analysis(settings),
         rules: Arc::new(rules(settings)),
         records: records::Options {
-            logs: settings.logs.enabled.then(|| log_options(settings)),
+            logs: settings.logs.enabled.then(|| log_options(settings, &shares)),
             profile: profile(settings),
             format: format(settings),
             deliver: None,
             scanned: None,
+            own: told,
             places: None,
-            health: None,
         },
         files: files::Options {
             folder: settings.files.folder.clone(),
-            floor_bytes: megabytes(settings.disk.floor_megabytes),
+            share: Arc::clone(&shares.files),
+            is_tight: Arc::clone(&shares.is_tight),
             budget_bytes: megabytes(settings.files.budget_megabytes),
         },
+        shares,
         finished: Box::new(drop),
         policy: policy(settings, path),
         reload: Box::new(|| {}),
@@ -99,7 +113,7 @@ fn workers(wanted: u32) -> usize {
     }
 }
 
-fn pcap_options(settings: &Settings) -> pcap::Options {
+fn pcap_options(settings: &Settings, shares: &Shares) -> pcap::Options {
     let of = &settings.pcap;
     pcap::Options {
         folder: of.folder.clone(),
@@ -107,9 +121,10 @@ fn pcap_options(settings: &Settings) -> pcap::Options {
         rotate_bytes: megabytes(of.rotate_megabytes),
         rotate_age: Duration::from_secs(of.rotate_minutes.saturating_mul(60)),
         lz4: of.compression == Compression::Lz4,
-        budget_bytes: megabytes(if of.budget_megabytes == 0 { settings.disk.budget_megabytes } else { of.budget_megabytes }),
+        budget_bytes: megabytes(of.budget_megabytes),
         floor_bytes: megabytes(settings.disk.floor_megabytes),
         snap: settings.capture.snaplen,
+        share: Arc::clone(&shares.captures),
         events: None,
     }
 }
@@ -172,7 +187,7 @@ fn format(settings: &Settings) -> Format {
     }
 }
 
-fn log_options(settings: &Settings) -> log_files::Options {
+fn log_options(settings: &Settings, shares: &Shares) -> log_files::Options {
     let of = &settings.logs;
     log_files::Options {
         folder: of.folder.clone(),
@@ -183,6 +198,7 @@ fn log_options(settings: &Settings) -> log_files::Options {
         budget_bytes: megabytes(of.budget_megabytes),
         // Captures give way at the floor; logs only when that was not enough.
         floor_bytes: megabytes(settings.disk.floor_megabytes) / 2,
+        share: Arc::clone(&shares.logs),
     }
 }
 

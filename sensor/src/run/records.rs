@@ -18,9 +18,9 @@ use analyze::{
     Alert, Time,
     log::{Eve, Format, Profile, Record, Row, Session},
 };
+use crossbeam_channel::Receiver;
 use rtrb::Consumer;
 
-use super::health::Told;
 use super::log_files::{self, LogFiles};
 use super::scanning::{self, Scanned, Verdicts};
 use super::worker::Findings;
@@ -34,6 +34,8 @@ const FLUSH: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Flows with a wrong checksum until it is told.
 const TELLING: u32 = 3;
+/// What the daemon says of itself may wait so much; the record writer looks every few milliseconds.
+pub const OWN: usize = 256;
 /// Lines of each kind that are remembered for the control socket.
 const REMEMBERED: usize = 1000;
 
@@ -61,6 +63,14 @@ pub trait Deliver: Send {
     fn flush(&mut self);
 }
 
+/// What the daemon says of itself, and of the machine.
+pub enum Told {
+    /// A line of a log.
+    Record(Box<dyn Record>),
+    /// A measurement of the machine: when, of which module, its values.
+    Measured(Time, &'static str, serde_json::Value),
+}
+
 /// What becomes of records.
 pub struct Options {
     /// The log files, if there are any.
@@ -73,10 +83,10 @@ pub struct Options {
     pub deliver: Option<Box<dyn Deliver>>,
     /// Where verdicts of the scan come from.
     pub scanned: Option<Verdicts>,
+    /// What the daemon says of itself.
+    pub own: Receiver<Told>,
     /// Where it is noted in which captures the packets of sessions are; set when captures are written.
     pub places: Option<pcap::Sessions>,
-    /// Where it is told from how the machine and the capture are.
-    pub health: Option<crossbeam_channel::Receiver<Told>>,
 }
 
 /// What the record writer has done, for others to read.
@@ -121,8 +131,8 @@ pub fn start(options: Options, workers: Vec<Consumer<Findings>>) -> io::Result<(
         format: options.format,
         deliver: options.deliver,
         scanned: options.scanned,
+        own: options.own,
         places: options.places,
-        health: options.health,
         early: VecDeque::new(),
         written: Arc::clone(&written),
         line: Vec::new(),
@@ -146,8 +156,8 @@ struct Writer {
     format: Format,
     deliver: Option<Box<dyn Deliver>>,
     scanned: Option<Verdicts>,
+    own: Receiver<Told>,
     places: Option<pcap::Sessions>,
-    health: Option<crossbeam_channel::Receiver<Told>>,
     /// Verdicts of files whose own record has not come yet.
     early: VecDeque<(Instant, Scanned)>,
     written: Arc<Written>,
@@ -177,7 +187,7 @@ impl Writer {
                 }
             }
             let scan_ended = self.take_verdicts(&mut idle);
-            self.take_health();
+            self.take_own();
             if flushed.elapsed() >= FLUSH {
                 flushed = Instant::now();
                 self.flush();
@@ -192,9 +202,9 @@ impl Writer {
         self.flush();
     }
 
-    /// How the machine and the capture are. Nobody waits for it at the end.
-    fn take_health(&mut self) {
-        while let Some(Ok(told)) = self.health.as_ref().map(crossbeam_channel::Receiver::try_recv) {
+    /// What the daemon says of itself. Nobody waits for it at the end.
+    fn take_own(&mut self) {
+        while let Ok(told) = self.own.try_recv() {
             match told {
                 Told::Record(record) => self.write(record.as_ref()),
                 Told::Measured(at, module, values) => {

@@ -125,6 +125,17 @@ impl Intake {
         self.spool.stats()
     }
 
+    /// Gives up the oldest records for want of room; see [`spool::Writer::give_up`].
+    pub fn give_up(&mut self, bytes: u64) -> (u64, u64) {
+        self.spool.give_up(bytes)
+    }
+
+    /// Bytes that could be given up.
+    #[must_use]
+    pub fn spare(&self) -> u64 {
+        self.spool.spare()
+    }
+
     fn tell(&mut self, outcome: Result<(), spool::Error>) {
         match outcome {
             Ok(()) if self.failing => {

@@ -145,6 +145,10 @@ impl Sessions {
         self.intake.flush();
         self.delivered.set(self.intake.stats());
     }
+
+    pub(super) fn intake(&mut self) -> &mut Intake {
+        &mut self.intake
+    }
 }
 
 /// Tells Arkime of files and of the sensor's state.

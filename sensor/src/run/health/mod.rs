@@ -14,27 +14,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use analyze::{Time, log::Record};
+use analyze::Time;
 use crossbeam_channel::Sender;
-use serde_json::Value;
 use settings::Settings;
 use tokio::time::{Interval, MissedTickBehavior, interval_at};
 
 pub(super) use self::machine::resident;
 
 use self::{machine::Machine, zeek::Sample};
-use super::{Plan, Service, Status};
-
-/// What may wait for the record writer, which looks every few milliseconds.
-const WAITING: usize = 256;
-
-/// What is told to the record writer.
-pub enum Told {
-    /// A line of a log.
-    Record(Box<dyn Record>),
-    /// A measurement of the machine: when, of which module, its values.
-    Measured(Time, &'static str, Value),
-}
+use super::{Plan, Service, Status, records::Told};
 
 /// Adds the measurements to a plan.
 pub fn add(settings: &Settings, plan: &mut Plan) {
@@ -48,9 +36,7 @@ pub fn add(settings: &Settings, plan: &mut Plan) {
     if machine.is_none() && stats.is_none() && loss.is_none() {
         return;
     }
-    let (sender, told) = crossbeam_channel::bounded(WAITING);
-    plan.records.health = Some(told);
-    let health = Health { sender, machine, stats, loss };
+    let health = Health { sender: plan.own.clone(), machine, stats, loss };
     plan.services.push(Box::new(move |status| health.keep(status)));
 }
 
