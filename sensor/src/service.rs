@@ -167,7 +167,9 @@ fn describe(status: &control::Status) -> String {
     }
     for destination in &status.destinations {
         let (name, spool) = (&destination.name, &destination.spool);
-        let _ = writeln!(out, "{name:<10} {} wait, {} acknowledged, {} lost", spool.records, spool.acknowledged, spool.lost);
+        let refused =
+            if destination.refused > 0 { format!(", {} refused (kept beside the spool)", destination.refused) } else { String::new() };
+        let _ = writeln!(out, "{name:<10} {} wait, {} acknowledged, {} lost{refused}", spool.records, spool.acknowledged, spool.lost);
         for collector in &destination.collectors {
             let error = if collector.last_error.is_empty() { String::new() } else { format!(": {}", collector.last_error) };
             let _ = writeln!(out, "           {} {}{error}", collector.address, collector.state);

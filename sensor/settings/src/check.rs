@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::Sections;
 use crate::url::Url;
-use crate::values::Verify;
+use crate::values::{AnalysisMode, Verify};
 
 /// A rule that is broken: the key, and what the operator should know about it.
 #[derive(Debug, PartialEq, Eq)]
@@ -58,6 +58,25 @@ pub(crate) fn check(s: &Sections) -> Vec<Broken> {
     range(&mut rule, "metrics.capture_loss_seconds", s.metrics.capture_loss_seconds, 0, 86_400);
     range(&mut rule, "spool.budget_megabytes", s.spool.budget_megabytes, 16, 16_777_216);
 
+    rule("analysis.mode", s.analysis.mode == AnalysisMode::Live || s.pcap.enabled, &|| {
+        "\"rotated\" analyses the capture files, and none are written: set pcap.enabled = true".to_owned()
+    });
+    rule("watch.folder", s.watch.folder.as_deref() != Some(s.pcap.folder.as_path()), &|| {
+        "this is the folder of the sensor's own captures: choose another".to_owned()
+    });
+    for (key, patterns) in [("tail.zeek", &s.tail.zeek), ("tail.suricata", &s.tail.suricata)] {
+        for pattern in patterns {
+            rule(key, glob::Pattern::new(pattern).is_ok() && pattern.starts_with('/'), &|| {
+                format!("{pattern:?} is no pattern of files: a whole path, with *, ?, [...] and **")
+            });
+        }
+    }
+    for pattern in &s.tail.exclude_lines {
+        rule("tail.exclude_lines", regex::bytes::Regex::new(pattern).is_ok(), &|| format!("{pattern:?} is no regular expression"));
+    }
+    rule("tail.zeek", s.forward.enabled || (s.tail.zeek.is_empty() && s.tail.suricata.is_empty()), &|| {
+        "log files are followed to be forwarded, and nothing is: set forward.enabled = true".to_owned()
+    });
     let f = &s.forward;
     rule("forward.hosts", !f.enabled || !f.hosts.is_empty(), &|| {
         "forwarding is on and no collector is named: set forward.hosts, or forward.enabled = false".to_owned()

@@ -30,13 +30,15 @@ use toml::de::{DeTable, DeValue};
 pub use environment::{OVERRIDES, Override};
 pub use error::{Error, Place, Problem};
 pub use model::{
-    Analysis, Capture, Collector, Control, Disk, Files, Forward, Logs, Metrics, Node, OpenSearch, Pcap, Scan, Spool, Viewer, Web,
+    Analysis, Capture, Collector, Control, Disk, Files, Forward, Logs, Metrics, Node, OpenSearch, Pcap, Scan, Spool, Tail, Viewer, Watch,
+    Web,
 };
 pub use secret::Secret;
 pub use section::{Key, Section};
 pub use url::Url;
 pub use values::{
-    CaptureMode, CarvingMode, ClientCertificates, Compression, Host, Network, Preservation, Profile, TlsVersion, Verify, ZeekFormat,
+    AnalysisMode, CaptureMode, CarvingMode, ClientCertificates, Compression, Host, Network, Preservation, Profile, TlsVersion, Verify,
+    ZeekFormat,
 };
 
 /// Where the settings are when no path is given.
@@ -49,6 +51,8 @@ pub static SECTIONS: &[Section] = &[
     Pcap::SECTION,
     Disk::SECTION,
     Analysis::SECTION,
+    Watch::SECTION,
+    Tail::SECTION,
     Logs::SECTION,
     Files::SECTION,
     Scan::SECTION,
@@ -72,6 +76,8 @@ pub struct Sections {
     pub pcap: Pcap,
     pub disk: Disk,
     pub analysis: Analysis,
+    pub watch: Watch,
+    pub tail: Tail,
     pub logs: Logs,
     pub files: Files,
     pub scan: Scan,

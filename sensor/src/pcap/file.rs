@@ -93,7 +93,7 @@ impl Files {
         counters: Arc<Counters>,
     ) -> Self {
         counters.bytes_on_disk.store(budget.bytes(), Ordering::Relaxed);
-        let mut events = Teller::new(options.events.clone());
+        let mut events = Teller::new(&options.events);
         for (path, bytes) in budget.list() {
             if let Some(Name { number, first, .. }) = Name::of(path).filter(|name| name.number > 0) {
                 events.tell(FileEvent::Found { number, path: path.to_owned(), first, bytes });

@@ -210,6 +210,23 @@ mod tests {
         assert!(refused("\n").contains("no requests"));
     }
 
+    proptest::proptest! {
+        #[test]
+        fn whatever_comes_is_answered(bytes in proptest::collection::vec(0_u8..=255, 0..200), lines in proptest::collection::vec("[{}\\[\\]\":,a-z_0-9 ]{0,40}", 0..8)) {
+            let folder = tempfile::tempdir().unwrap();
+            let mut store = Store::open(folder.path().to_owned()).unwrap();
+            let text = lines.join("\n") + "\n";
+            let mixed = format!("{{\"index\":{{\"_index\":\"arkime_x\"}}}}\n{text}");
+            for body in [&bytes, text.as_bytes(), mixed.as_bytes()] {
+                if let Ok(actions) = parse(body, Some("arkime_x")) {
+                    let asked = actions.len();
+                    let (items, _) = apply(&mut store, actions, |_| None).unwrap();
+                    proptest::prop_assert_eq!(items.len(), asked);
+                }
+            }
+        }
+    }
+
     #[test]
     fn what_is_wrong_with_one_document_is_answered_in_its_place() {
         let body = concat!(

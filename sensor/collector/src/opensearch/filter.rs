@@ -22,7 +22,10 @@ fn keep(value: Value, patterns: &[&[&str]]) -> Option<Value> {
             let kept: Map<String, Value> = members
                 .into_iter()
                 .filter_map(|(name, value)| {
-                    let deeper: Vec<&[&str]> = patterns.iter().flat_map(|pattern| rests(pattern, &name)).collect();
+                    let mut deeper: Vec<&[&str]> = patterns.iter().flat_map(|pattern| rests(pattern, &name)).collect();
+                    // The same rest by several ways is one: else `**.**` would double them with each level.
+                    deeper.sort_by_key(|rest| (rest.as_ptr(), rest.len()));
+                    deeper.dedup_by_key(|rest| (rest.as_ptr(), rest.len()));
                     Some((name, keep(value, &deeper)?))
                 })
                 .collect();
@@ -51,11 +54,28 @@ fn rests<'a>(pattern: &'a [&'a str], name: &str) -> Vec<&'a [&'a str]> {
     }
 }
 
-/// Whether `pattern` with its `*` covers a name.
+/// Whether `pattern` with its `*` covers a name. Takes time in proportion to both at most.
 pub(crate) fn matches(pattern: &str, name: &str) -> bool {
-    let Some((before, after)) = pattern.split_once('*') else { return pattern == name };
-    let Some(rest) = name.strip_prefix(before) else { return false };
-    (0..=rest.len()).any(|at| rest.get(at..).is_some_and(|rest| matches(after, rest)))
+    let (pattern, name) = (pattern.as_bytes(), name.as_bytes());
+    let (mut at, mut from) = (0, 0);
+    // Behind the last star, and how much of the name it has taken.
+    let mut star: Option<(usize, usize)> = None;
+    while from < name.len() {
+        match pattern.get(at) {
+            Some(b'*') => {
+                at += 1;
+                star = Some((at, from));
+            }
+            Some(byte) if name.get(from) == Some(byte) => (at, from) = (at + 1, from + 1),
+            _ => {
+                // The star takes one more. An earlier one need not: it has found its place.
+                let Some((behind, taken)) = &mut star else { return false };
+                *taken += 1;
+                (at, from) = (*behind, *taken);
+            }
+        }
+    }
+    pattern.get(at..).is_some_and(|rest| rest.iter().all(|byte| *byte == b'*'))
 }
 
 #[cfg(test)]
@@ -79,8 +99,17 @@ mod tests {
     }
 
     #[test]
+    fn patterns_made_to_be_slow_are_not() {
+        let name = "a".repeat(10_000);
+        assert!(!matches(&format!("{}b", "*a".repeat(1000)), &name));
+        let deep = (0..100).fold(json!(1), |inner, _| json!({"a": inner}));
+        assert_eq!(filter(deep, &(["**"; 50].join(".") + ".b")), json!({}));
+    }
+
+    #[test]
     fn stars_stand_for_any_part_of_a_name() {
         assert!(matches("arkime_*", "arkime_files") && matches("*", "") && matches("a*c*e", "abcde"));
-        assert!(!matches("arkime_*", "arkime") && !matches("a*c", "abcd"));
+        assert!(!matches("arkime_*", "arkime") && !matches("a*c", "abcd") && !matches("", "a"));
+        assert!(matches("*ab*ab", "abxabab") && matches("", "") && matches("**", "x"));
     }
 }

@@ -11,7 +11,7 @@ use axum::response::Response;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use super::answers::{Refusal, json_response, proxy_response};
 use super::store::{Change, Done, Store};
@@ -39,6 +39,8 @@ pub(crate) struct Shared {
     pub(crate) user: Option<(String, String)>,
     pub(crate) max_request: usize,
     pub(crate) database_version: Option<u64>,
+    /// Requests that are in memory at once.
+    pub(crate) room: Semaphore,
 }
 
 /// The service.
@@ -48,18 +50,20 @@ pub(crate) fn router(shared: Shared) -> Router {
 
 async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let body = match whole(body, shared.max_request).await {
+    let is_known = shared.user.as_ref().is_none_or(|user| request::is_from(&parts.headers, user));
+    // Never closed, so it never fails.
+    let _room = shared.room.acquire().await.ok();
+    // Of a stranger's body nothing is kept.
+    let body = match whole(body, if is_known { shared.max_request } else { 0 }).await {
+        _ if !is_known => {
+            let mut response = proxy_response(401, "Authorization Required");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"tenrec\""));
+            return response;
+        }
         Ok(body) => body,
         Err(413) => return proxy_response(413, "Request Entity Too Large"),
         Err(status) => return proxy_response(status, "Bad Request"),
     };
-    if let Some(user) = &shared.user
-        && !request::is_from(&parts.headers, user)
-    {
-        let mut response = proxy_response(401, "Authorization Required");
-        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"tenrec\""));
-        return response;
-    }
     let path: Vec<String> = parts.uri.path().split('/').filter(|part| !part.is_empty()).map(request::decoded).collect();
     let parameters = request::parameters(parts.uri.query());
     let is_bulk = path.last().is_some_and(|last| last == "_bulk");

@@ -22,6 +22,8 @@ use crate::{Counts, Error, Faults, tls};
 
 /// Connections at the same time at most; more wait in the kernel's queue.
 const MAX_CONNECTIONS: usize = 256;
+/// Requests in memory at the same time at most, packed and unpacked: a gigabyte if all are as large as they may be.
+const MAX_REQUESTS: usize = 8;
 /// How long a client may take for the TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long a connection may wait for the head of its next request, as nginx has it.
@@ -54,6 +56,7 @@ impl Server {
             user: options.user.clone(),
             max_request: options.max_request,
             database_version: options.database_version,
+            room: Semaphore::new(MAX_REQUESTS),
         };
         Ok(Self { listener, address, tls, shared })
     }

@@ -128,7 +128,11 @@ impl Lane {
             },
         };
         match next {
-            Next::Stop => return Ok(false),
+            Next::Stop => {
+                // The other lanes of this queue wait for work that will not come.
+                self.work.wake();
+                return Ok(false);
+            }
             Next::Latest(record) => drop(client.bulk(record).await?),
             Next::Job(job) => {
                 let delivered = self.deliver(client, &job, backoff).await;
@@ -191,11 +195,12 @@ impl Lane {
         let mut tries = vec![0_u8; records.len()];
         // Without an answer yet, oldest first.
         let mut pending: Vec<usize> = (job.done..records.len()).collect();
-        let mut most = Portion { bytes: self.settings.bulk_bytes, documents: usize::MAX };
+        // The batch was made to fit into one request; only an answer says otherwise.
+        let mut most = Portion { bytes: usize::MAX, documents: usize::MAX };
         while !pending.is_empty() {
             let count = most.of(&records, &targets, &pending);
             let sent: Vec<usize> = pending.drain(..count).collect();
-            let body: Vec<u8> = sent.iter().filter_map(|at| records.get(*at)).copied().flatten().copied().collect();
+            let body = sent.iter().filter_map(|at| records.get(*at)).copied().collect::<Vec<_>>().concat();
             let begun = Instant::now();
             let reply = client.bulk(body).await?;
             self.board.answered(begun.elapsed());

@@ -178,6 +178,19 @@ async fn documents_arrive_once_over_tls_and_the_queue_is_empty_then() {
 }
 
 #[tokio::test]
+async fn all_lanes_end_at_once_when_the_queue_is_empty() {
+    let folder = tempfile::tempdir().unwrap();
+    let peer = Peer::start(folder.path()).await;
+    let mut settings = OpenSearch { bulk_bytes: 10_000, ..peer.settings() };
+    settings.hosts = vec![settings.hosts[0].clone(); 5];
+    let timing = Timing { drain: DEADLINE * 4, ..quick() };
+    let mut sensor = Sensor::start_with(settings, Order::Free, timing, |delivery| delivery);
+    sensor.put(0..2000);
+    let stats = sensor.stop().await;
+    assert_eq!((stats.waiting, peer.numbers()), (0, all(2000)));
+}
+
+#[tokio::test]
 async fn documents_that_opensearch_had_no_room_for_are_sent_again_and_only_those() {
     let folder = tempfile::tempdir().unwrap();
     let peer = Peer::start(folder.path()).await;

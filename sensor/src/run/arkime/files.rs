@@ -36,9 +36,12 @@ impl Files {
                 self.sequence(*number, intake);
             }
             // It may have been begun without anybody to tell, or ended by a crash: what is known is put in, what is there stays.
-            FileEvent::Found { number, path, first, bytes } => {
+            FileEvent::Found { number, path, first, .. } => {
                 let mut document = self.document(*number, path, *first);
-                put(&mut document, "filesize", json!(bytes));
+                // The event counts the index too, which is not Arkime's.
+                if let Ok(file) = std::fs::metadata(path) {
+                    put(&mut document, "filesize", json!(file.len()));
+                }
                 let change = json!({"doc": document, "doc_as_upsert": true});
                 intake.put(Operation::Update, FILES, &self.id(*number), change.to_string().as_bytes());
                 self.sequence(*number, intake);

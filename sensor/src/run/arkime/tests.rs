@@ -49,10 +49,14 @@ fn the_life_of_a_capture_file_becomes_documents_and_pushes_the_number_on() {
 
 #[test]
 fn a_file_of_an_earlier_run_completes_what_is_there_and_replaces_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tenrec-eth1-x-00000003.pcap.lz4");
+    std::fs::write(&path, "seven b").unwrap();
     let told = records(|intake| {
-        let path = PathBuf::from("/data/tenrec-eth1-x-00000003.pcap.lz4");
+        // With its index it takes more.
         Files::new("s").tell(&FileEvent::Found { number: 3, path, first: Time::from_secs(1), bytes: 10 }, intake);
     });
+    assert_eq!(told[0].1["doc"]["filesize"], json!(7));
     assert_eq!(told[0].0, json!({"update": {"_index": "arkime_files", "_id": "s-3"}}));
     assert_eq!((&told[0].1["doc_as_upsert"], &told[0].1["doc"]["compression"]), (&json!(true), &json!("lz4")));
     assert_eq!(told[0].1["doc"].get("startTimestamp"), None);

@@ -76,8 +76,11 @@ impl Health {
                     }
                     () = tick(&mut loss) => {
                         let sample = Sample::of(&status);
-                        self.tell(Told::Record(Box::new(zeek::CaptureLoss { at: now(), sample, last: loss_told })));
-                        loss_told = sample;
+                        let record = zeek::CaptureLoss { at: now(), sample, last: std::mem::replace(&mut loss_told, sample) };
+                        if let Some(notice) = record.notice() {
+                            self.tell(Told::Record(Box::new(notice)));
+                        }
+                        self.tell(Told::Record(Box::new(record)));
                     }
                 }
             }

@@ -8,11 +8,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use analyze::{
-    Interval, Time,
+    Interval, Notice, Time,
     log::{Log, Record, Row, column},
 };
 
 use crate::run::{Status, worker::Counted};
+
+/// Percent of loss that is worth a notice: Zeek's `CaptureLoss::too_much_loss`.
+const TOO_MUCH: f64 = 10.0;
 
 /// Zeek's name of a process that does everything by itself.
 const PEER: &str = "zeek";
@@ -170,6 +173,30 @@ pub(super) struct CaptureLoss {
     pub(super) last: Sample,
 }
 
+impl CaptureLoss {
+    /// What analysts see of it, if it is too much.
+    pub(super) fn notice(&self) -> Option<Notice> {
+        let percent = self.percent();
+        (percent >= TOO_MUCH).then(|| Notice {
+            at: self.at,
+            note: "CaptureLoss::Too_Much_Loss",
+            text: format!("{percent:.3} % of the frames were lost before the analysis: what the logs say is not all that happened"),
+        })
+    }
+
+    fn lost(&self) -> u64 {
+        self.sample.lost.saturating_sub(self.last.lost)
+    }
+
+    fn came(&self) -> u64 {
+        self.sample.received.saturating_sub(self.last.received)
+    }
+
+    fn percent(&self) -> f64 {
+        if self.came() == 0 { 0.0 } else { self.lost() as f64 * 100.0 / self.came() as f64 }
+    }
+}
+
 impl Record for CaptureLoss {
     fn log(&self) -> &'static Log {
         &CAPTURE_LOSS
@@ -180,15 +207,13 @@ impl Record for CaptureLoss {
     }
 
     fn zeek(&self, row: &mut Row<'_>) {
-        let lost = self.sample.lost.saturating_sub(self.last.lost);
-        let came = self.sample.received.saturating_sub(self.last.received);
         let elapsed = self.sample.at.duration_since(self.last.at).as_micros();
         row.time(Some(self.at));
         row.interval(Some(Interval(i64::try_from(elapsed).unwrap_or(i64::MAX))));
         row.symbol(Some(PEER));
-        row.count(Some(lost));
-        row.count(Some(came));
-        row.double(Some(if came == 0 { 0.0 } else { lost as f64 * 100.0 / came as f64 }));
+        row.count(Some(self.lost()));
+        row.count(Some(self.came()));
+        row.double(Some(self.percent()));
     }
 }
 
@@ -250,5 +275,8 @@ mod tests {
         assert_eq!((&line["gaps"], &line["acks"]), (&serde_json::json!(5), &serde_json::json!(200)));
         assert_eq!((line["percent_lost"].as_f64(), line["ts_delta"].as_f64()), (Some(2.5), Some(900.0)));
         assert_eq!(row(&record, Format::Tsv).trim_end().split('\t').count(), 6);
+        assert!(record.notice().is_none());
+        let worse = CaptureLoss { sample: Sample { lost: 20, ..record.sample }, ..record };
+        assert!(worse.notice().unwrap().text.starts_with("10.000 %"));
     }
 }
