@@ -257,6 +257,7 @@ mod tests {
         hunts.find("h 1").await.unwrap();
         hunts.note("h 1", &hunt, "261124-abc").await.unwrap();
         assert!(hunts.find("other").await.unwrap_err().contains("not in OpenSearch"));
+        assert!(Hunts::new(None).find("h 1").await.unwrap_err().contains("opensearch.enabled"));
         let requests = requests.lock().unwrap();
         assert_eq!(requests.len(), 3, "{requests:?}");
         let noted = String::from_utf8(requests[1].1.clone()).unwrap();
