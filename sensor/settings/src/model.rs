@@ -49,7 +49,7 @@ section! {
     pub struct Pcap as "pcap" {
         /// Whether packets are written to PCAP files.
         pub enabled: bool = true;
-        /// Folder of the PCAP files.
+        /// Folder of the PCAP files, `tenrec-INTERFACE-TIME-NUMBER.pcap`, each with its index (`.idx`).
         pub folder: PathBuf = PathBuf::from("/var/lib/tenrec/pcap");
         /// Megabytes (2^20 bytes) after which a new file is begun, 1 to 1048576.
         /// (Environment: PCAP_ROTATE_MEGABYTES)
@@ -57,7 +57,8 @@ section! {
         /// Minutes after which a new file is begun, 1 to 10080; 0 begins one by size alone.
         /// (Environment: PCAP_ROTATE_MINUTES)
         pub rotate_minutes: u64 = 10;
-        /// `none` or `lz4` (Wireshark opens `.pcap.lz4` as it is).
+        /// `none` or `lz4`. Wireshark opens `.pcap.lz4` as it is, and `tenrec pcap` and `tenrec viewer` find packets in it;
+        /// Arkime's own viewer does not.
         pub compression: Compression = Compression::None;
         /// Megabytes that all PCAP files may take, oldest deleted first; 0 leaves it to [disk].
         pub budget_megabytes: u64 = 0;
