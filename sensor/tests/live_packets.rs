@@ -261,6 +261,10 @@ fn code(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
+fn skipped(why: &str) {
+    let _ = writeln!(std::io::stderr(), "SKIPPED: a part of a test: {why}");
+}
+
 /// Packets of a capture in microseconds.
 fn count(capture: &[u8]) -> usize {
     assert_eq!(capture[..4], 0xa1b2_c3d4_u32.to_le_bytes());
@@ -349,6 +353,16 @@ fn the_viewer_gives_packets_to_who_has_the_secret_also_while_they_are_written() 
             for method in ["GET", "POST"] {
                 let output = with_token(method, &target);
                 assert_eq!((code(&output).as_str(), count(&output.stdout)), ("200", 404), "{compression}");
+            }
+            // And what others say of it.
+            for ending in ["pcap", "pcapng"] {
+                let output = with_token("GET", &format!("/api/session/sensor1/3@{id}.{ending}"));
+                let file = folder.path().join(format!("session.{ending}"));
+                fs::write(&file, &output.stdout).unwrap();
+                match Command::new("tcpdump").args(["-n", "--nano", "-r"]).arg(&file).output() {
+                    Ok(told) => assert_eq!(String::from_utf8_lossy(&told.stdout).lines().count(), 404, "{ending}"),
+                    Err(_) => skipped("tcpdump is not installed"),
+                }
             }
             let output = with_token("GET", &format!("/sensor1/pcap/3@{id}.pcap?noHeader=true"));
             assert_eq!(code(&output), "200");
