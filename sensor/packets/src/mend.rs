@@ -26,11 +26,12 @@ pub struct Mended {
     pub blocks: u64,
 }
 
-/// Mends the index of a capture; nothing if it needed none.
+/// Mends the index of a capture; nothing if it needed none. `pace` hears of each block how many bytes were read for it, may
+/// take its time, and ends the mending if it says no: what was added by then stays.
 ///
 /// # Errors
 /// If the capture cannot be read, or the index not written.
-pub fn mend(capture: &Capture) -> io::Result<Option<Mended>> {
+pub fn mend(capture: &Capture, pace: &mut dyn FnMut(u64) -> bool) -> io::Result<Option<Mended>> {
     let path = index::path_of(&capture.path);
     let (mut cursor, mut good) = (capture.whole(), 0);
     let before = path.metadata().map_or(0, |metadata| metadata.len());
@@ -57,14 +58,14 @@ pub fn mend(capture: &Capture) -> io::Result<Option<Mended>> {
     } else {
         Writer::create(&path)?
     };
-    let blocks = if is_covered { 0 } else { add(capture, cursor, &mut index)? };
+    let blocks = if is_covered { 0 } else { add(capture, cursor, &mut index, pace)? };
     Ok((blocks > 0 || good != before).then_some(Mended { before, after: index.bytes(), blocks }))
 }
 
 /// Adds what comes from a place on.
-fn add(capture: &Capture, from: Stretch, index: &mut Writer) -> io::Result<u64> {
+fn add(capture: &Capture, from: Stretch, index: &mut Writer, pace: &mut dyn FnMut(u64) -> bool) -> io::Result<u64> {
     let opened = capture.open()?;
-    let mut adding = Adding { index, indexer: Indexer::default(), records: Vec::new(), blocks: 0 };
+    let mut adding = Adding { index, indexer: Indexer::default(), records: Vec::new(), blocks: 0, pace };
     if capture.name.lz4 {
         compressed(&opened, from, &mut adding)?
     } else {
@@ -85,7 +86,9 @@ fn plain(opened: &Opened, from: Stretch, adding: &mut Adding<'_>) -> io::Result<
         let length = records.offset() - start;
         if (next.is_none() || length >= BLOCK as u64) && length > 0 {
             let length = u32::try_from(length).unwrap_or(u32::MAX);
-            adding.block(Place { offset: start, length, disk_offset: start, disk_length: length })?;
+            if !adding.block(Place { offset: start, length, disk_offset: start, disk_length: length })? {
+                return Ok(());
+            }
             start = records.offset();
         }
         if next.is_none() {
@@ -115,7 +118,9 @@ fn compressed(opened: &Opened, from: Stretch, adding: &mut Adding<'_>) -> io::Re
         let offset = cursor.offset.max(FILE_HEADER as u64);
         let length = u32::try_from(records.offset() - offset).unwrap_or(u32::MAX);
         let disk_length = u32::try_from(end - cursor.disk_offset).unwrap_or(u32::MAX);
-        adding.block(Place { offset, length, disk_offset: cursor.disk_offset, disk_length })?;
+        if !adding.block(Place { offset, length, disk_offset: cursor.disk_offset, disk_length })? {
+            return Ok(());
+        }
         (cursor, together) = (Stretch { offset: records.offset(), disk_offset: end, disk_end: None }, 1);
     }
     Ok(())
@@ -126,6 +131,7 @@ struct Adding<'a> {
     indexer: Indexer,
     records: Vec<u8>,
     blocks: u64,
+    pace: &'a mut dyn FnMut(u64) -> bool,
 }
 
 impl Adding<'_> {
@@ -134,13 +140,14 @@ impl Adding<'_> {
         self.records.extend_from_slice(record.data);
     }
 
-    fn block(&mut self, place: Place) -> io::Result<()> {
+    /// Whether to go on.
+    fn block(&mut self, place: Place) -> io::Result<bool> {
         let mut entry = Vec::new();
         if self.indexer.block(place, &self.records, &mut entry).is_some() {
             self.index.append(&entry)?;
             self.blocks += 1;
         }
         self.records.clear();
-        Ok(())
+        Ok((self.pace)(place.disk_length.into()))
     }
 }

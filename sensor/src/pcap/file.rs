@@ -23,6 +23,7 @@ use std::{
         Arc, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use analyze::Time;
@@ -47,6 +48,8 @@ use super::{
 const FRAME_HEADER: usize = 7;
 /// A block length of 0.
 const END_MARK: u64 = 4;
+/// How long until it is tried again to write down numbers.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// Files by interface and worker.
 pub struct Files {
@@ -60,6 +63,8 @@ pub struct Files {
     open: HashMap<(u16, usize), Open>,
     /// A block as it goes to disk, kept for its memory.
     compressed: Vec<u8>,
+    /// When numbers for new files could not be written down last.
+    no_numbers_since: Option<Instant>,
 }
 
 struct Open {
@@ -99,7 +104,18 @@ impl Files {
                 events.tell(FileEvent::Found { number, path: path.to_owned(), first, bytes });
             }
         }
-        Self { options, budget, numbers, told, counters, indices, events, open: HashMap::new(), compressed: Vec::new() }
+        Self {
+            options,
+            budget,
+            numbers,
+            told,
+            counters,
+            indices,
+            events,
+            open: HashMap::new(),
+            compressed: Vec::new(),
+            no_numbers_since: None,
+        }
     }
 
     /// Appends a block to the file that it belongs to. A block that cannot be written is counted; it is told once, and
@@ -135,13 +151,29 @@ impl Files {
         if has_grown {
             self.counters.bytes_on_disk.store(self.budget.bytes(), Ordering::Relaxed);
         }
-        if let Err(error) = self.numbers.tend()
-            && !self.counters.disk_full.swap(true, Ordering::Relaxed)
+        self.tend_numbers();
+        may_come
+    }
+
+    /// Sees to it that new files can have numbers. Without one nothing is written, so room is made here for writing them down.
+    fn tend_numbers(&mut self) {
+        if self.no_numbers_since.is_some_and(|since| since.elapsed() < RETRY) {
+            return;
+        }
+        let Err(error) = self.numbers.tend() else {
+            self.no_numbers_since = None;
+            return;
+        };
+        if error.kind() == io::ErrorKind::StorageFull
+            && let Some(path) = self.budget.delete_oldest()
         {
+            return self.deleted(&[path]);
+        }
+        self.no_numbers_since = Some(Instant::now());
+        if !self.counters.disk_full.swap(true, Ordering::Relaxed) {
             let folder = self.options.folder.display();
             tracing::error!(%folder, %error, "numbers for new captures cannot be written down: free space, or change pcap.folder in tenrec.toml");
         }
-        may_come
     }
 
     /// Deletes the oldest files if others need the room, and keeps to what they leave.

@@ -11,6 +11,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
+    time::Duration,
 };
 
 use crossbeam_channel::{Receiver, Sender};
@@ -25,10 +26,12 @@ use super::budget::Budget;
 
 /// Niceness of the thread: the last to get a core.
 const NICENESS: i32 = 19;
+/// Bytes that are read in a second: the disk has captures to write.
+const PACE: u64 = 64 << 20;
 /// Files of which it may be told at once. The writer asks all the time.
 const TOLD: usize = 64;
 
-/// The thread, as the writer sees it. Dropped, the thread ends after the file at hand.
+/// The thread, as the writer sees it. Dropped, the thread ends after the block at hand.
 pub(super) struct Mending {
     grown: Receiver<(PathBuf, u64)>,
     stop: Arc<AtomicBool>,
@@ -85,7 +88,11 @@ fn mend_all(captures: &[Capture], sender: &Sender<(PathBuf, u64)>, stop: &Atomic
         if stop.load(Ordering::Relaxed) {
             return;
         }
-        match mend(capture) {
+        let mut pace = |bytes: u64| {
+            thread::sleep(Duration::from_micros(bytes.saturating_mul(1_000_000) / PACE));
+            !stop.load(Ordering::Relaxed)
+        };
+        match mend(capture, &mut pace) {
             Ok(None) => {}
             Ok(Some(done)) => {
                 mended += 1;

@@ -168,6 +168,8 @@ pub fn start(options: Options, workers: usize) -> io::Result<(Vec<Feed>, Writer)
     let counters = Arc::new(Counters::default());
     let budget = Budget::open(&options.folder, name::is_capture, index::SUFFIX, options.budget_bytes, options.floor_bytes)?;
     let numbers = Arc::new(Numbers::open(&options.folder)?);
+    // If this fails, it is tried again, and told, by the writer; room can be made then.
+    let _ = numbers.tend();
     let (mut feeds, mut queues, mut told) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..workers.max(1) {
         let (full, filled) = RingBuffer::new(QUEUED_BLOCKS);

@@ -16,6 +16,8 @@ use packets::Name;
 const FILE: &str = "numbers-used";
 /// Numbers that are taken at once.
 const AHEAD: u32 = 4096;
+/// How far numbers jump when it cannot be read what was given: beyond what a sensor gives in years.
+const JUMP: u32 = 10_000_000;
 
 /// The numbers of one folder. Shared by the feeds, which take them, and the writer, which sees to it that there are some.
 #[derive(Debug)]
@@ -28,25 +30,25 @@ pub(super) struct Numbers {
 }
 
 impl Numbers {
-    /// Goes on after the highest number that was given, or that a file in the folder bears.
+    /// Goes on after the highest number that was given, or that a file in the folder bears. None is given before
+    /// [`Numbers::tend`] has written it down.
     pub(super) fn open(folder: &Path) -> io::Result<Self> {
         let explain = |path: &Path, error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
         let path = folder.join(FILE);
         let used: u32 = match fs::read_to_string(&path) {
-            Ok(text) => text.trim().parse().map_err(|_| {
-                let what = format!("{}: holds no number; delete it if no collector knows this sensor's sessions", path.display());
-                io::Error::new(io::ErrorKind::InvalidData, what)
-            })?,
+            Ok(text) => text.trim().parse().unwrap_or_else(|_| {
+                tracing::warn!(file = %path.display(), "damaged: new captures are numbered far from the earlier ones");
+                JUMP
+            }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
             Err(error) => return Err(explain(&path, error)),
         };
-        let mut highest = used;
+        let mut highest = 0;
         for entry in fs::read_dir(folder).map_err(|error| explain(folder, error))? {
             highest = highest.max(Name::of(&entry?.path()).map_or(0, |name| name.number));
         }
-        let numbers = Self { next: AtomicU32::new(highest.saturating_add(1)), end: AtomicU32::new(0), folder: folder.to_owned() };
-        numbers.take_more().map_err(|error| explain(&path, error))?;
-        Ok(numbers)
+        let next = if used == JUMP { highest.saturating_add(JUMP) } else { highest.max(used).saturating_add(1) };
+        Ok(Self { next: AtomicU32::new(next), end: AtomicU32::new(0), folder: folder.to_owned() })
     }
 
     /// A number that nobody else has; nothing if none could be written down ahead.
@@ -89,30 +91,38 @@ impl Numbers {
 mod tests {
     use super::*;
 
+    fn open(folder: &Path) -> Numbers {
+        let numbers = Numbers::open(folder).unwrap();
+        numbers.tend().unwrap();
+        numbers
+    }
+
     #[test]
     fn numbers_go_on_after_a_good_end_and_leave_a_gap_after_a_bad_one() {
         let folder = tempfile::tempdir().unwrap();
-        let first = Numbers::open(folder.path()).unwrap();
+        let first = open(folder.path());
         assert_eq!((first.next(), first.next()), (Some(1), Some(2)));
         first.close().unwrap();
         assert_eq!(first.next(), None);
-        let killed = Numbers::open(folder.path()).unwrap();
+        let killed = open(folder.path());
         assert_eq!(killed.next(), Some(3));
         drop(killed);
-        assert_eq!(Numbers::open(folder.path()).unwrap().next(), Some(3 + AHEAD));
+        assert_eq!(open(folder.path()).next(), Some(3 + AHEAD));
     }
 
     #[test]
     fn a_file_that_bears_a_higher_number_counts_as_well() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("tenrec-eth1-20231114T221320.000001Z-00009000.pcap"), "").unwrap();
-        assert_eq!(Numbers::open(folder.path()).unwrap().next(), Some(9001));
+        assert_eq!(open(folder.path()).next(), Some(9001));
     }
 
     #[test]
     fn numbers_that_were_not_written_down_are_not_given() {
         let folder = tempfile::tempdir().unwrap();
         let numbers = Numbers::open(folder.path()).unwrap();
+        assert_eq!(numbers.next(), None);
+        numbers.tend().unwrap();
         let given = std::iter::from_fn(|| numbers.next()).count();
         assert_eq!(given as u32, AHEAD);
         numbers.tend().unwrap();
@@ -120,10 +130,10 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_file_is_named() {
+    fn what_cannot_be_read_costs_numbers_and_no_capture() {
         let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("tenrec-eth1-20231114T221320.000001Z-00000500.pcap"), "").unwrap();
         fs::write(folder.path().join(FILE), "\0\0\0").unwrap();
-        let message = Numbers::open(folder.path()).unwrap_err().to_string();
-        assert!(message.contains(FILE), "{message}");
+        assert_eq!(open(folder.path()).next(), Some(500 + JUMP));
     }
 }

@@ -207,6 +207,37 @@ fn a_file_system_that_others_filled_drops_frames_and_recovers() {
 }
 
 #[test]
+fn a_disk_that_is_full_at_the_start_has_old_captures_give_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let mount = |arguments: &[&str]| std::process::Command::new("mount").args(arguments).arg(folder.path()).status();
+    if !mount(&["-t", "tmpfs", "-o", "size=2m", "tenrec"]).is_ok_and(|status| status.success()) {
+        let _ = writeln!(
+            io::stderr(),
+            "SKIPPED: a_disk_that_is_full_at_the_start_has_old_captures_give_way: needs root to mount a small file system"
+        );
+        return;
+    }
+    let old = folder.path().join("tenrec-left-20200101T000000.000000Z-00000007.pcap");
+    fs::write(&old, vec![0; 1_500_000]).unwrap();
+    let mut foreign = fs::File::create(folder.path().join("foreign")).unwrap();
+    while foreign.write_all(&[0; 4096]).is_ok() {}
+    let (mut feeds, writer) = start(Options { interfaces: vec!["left".to_owned()], ..options(folder.path()) }, 1).unwrap();
+    let (mut data, mut written) = (Vec::new(), 0);
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    while written < 100 {
+        written += u32::from(feeds[0].frame(&frame(written, 0, &mut data)).is_some());
+        assert!(std::time::Instant::now() < deadline, "{:?}", writer.counters().snapshot());
+        thread::yield_now();
+    }
+    drop(feeds);
+    let counters = writer.counters();
+    writer.finish();
+    let numbers = read_all(folder.path(), "left").1;
+    std::process::Command::new("umount").arg(folder.path()).status().unwrap();
+    assert!(counters.snapshot().frames_written == 100 && numbers.iter().copied().eq(0..100), "{:?}", counters.snapshot());
+}
+
+#[test]
 fn a_write_that_fails_in_the_middle_leaves_whole_records() {
     for lz4 in [false, true] {
         check_failing_writes(lz4);
@@ -228,6 +259,7 @@ fn check_failing_writes(lz4: bool) {
     let counters = Arc::new(Counters::default());
     let budget = Budget::open(elsewhere.path(), name::is_capture, index::SUFFIX, 0, 0).unwrap();
     let numbers = Arc::new(Numbers::open(elsewhere.path()).unwrap());
+    numbers.tend().unwrap();
     let told = vec![vec![Arc::default(); 2]];
     let (indices, _sessions) = Indices::new(Arc::clone(&counters));
     let mut files = Files::new(Options { lz4, ..options(folder.path()) }, budget, numbers, told, indices, Arc::clone(&counters));
@@ -320,6 +352,7 @@ fn a_block_that_is_lost_on_its_way_makes_no_position_wrong() {
         let options = Options { lz4, interfaces: vec!["left".to_owned()], ..options(folder.path()) };
         let counters = Arc::new(Counters::default());
         let numbers = Arc::new(Numbers::open(folder.path()).unwrap());
+        numbers.tend().unwrap();
         let (full, mut filled) = RingBuffer::new(2);
         let (mut emptied, empty) = RingBuffer::new(2);
         let mut feed = Feed::new(&options, (full, empty), 3, Arc::clone(&numbers), Arc::clone(&counters));
@@ -372,6 +405,7 @@ fn a_writer_that_falls_behind_costs_frames_and_never_time() {
     let (_emptied, empty) = RingBuffer::new(1);
     let counters = Arc::new(Counters::default());
     let numbers = Arc::new(Numbers::open(folder.path()).unwrap());
+    numbers.tend().unwrap();
     let mut feed = Feed::new(&options(folder.path()), (full, empty), 2, numbers, Arc::clone(&counters));
     let mut data = Vec::new();
     for n in 0..2000 {

@@ -134,12 +134,12 @@ fn an_index_cut_off_anywhere_costs_no_packet_and_is_mended() {
         for cut in (0..index.len()).step_by(index.len() / 40) {
             fs::write(path_of(&path), &index[..cut]).unwrap();
             assert_eq!(find(folder.path(), Question::default()).0, all, "lz4 {lz4}, {cut} of {}", index.len());
-            let mended = packets::mend::mend(&packets::capture::Capture::at(&path).unwrap()).unwrap();
+            let mended = packets::mend::mend(&packets::capture::Capture::at(&path).unwrap(), &mut |_| true).unwrap();
             assert!(mended.is_some(), "{cut}");
             let (found, read, without) = find(folder.path(), question("host 10.0.0.3"));
             assert_eq!((found.len(), read, without), (0, 0, 0), "lz4 {lz4}: mended at {cut}");
             assert_eq!(find(folder.path(), Question::default()).0, all);
-            assert_eq!(packets::mend::mend(&packets::capture::Capture::at(&path).unwrap()).unwrap(), None, "once is enough");
+            assert_eq!(packets::mend::mend(&packets::capture::Capture::at(&path).unwrap(), &mut |_| true).unwrap(), None, "once is enough");
         }
     }
 }
