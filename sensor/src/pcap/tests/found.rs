@@ -90,6 +90,66 @@ fn packets_are_found_by_what_is_in_them_and_by_time_with_little_read() {
 }
 
 #[test]
+fn the_index_hides_nothing_that_reading_everything_finds() {
+    let folder = tempfile::tempdir().unwrap();
+    let limits = Options { rotate_bytes: 1 << 20, interfaces: vec!["left".to_owned()], ..options(folder.path()) };
+    let (mut feeds, writer) = start(limits, 1).unwrap();
+    let mut data = Vec::new();
+    for n in 0..6000 {
+        let Frame { at, interface, link, .. } = udp(n, &mut data);
+        // Rare things of every kind among what is everywhere.
+        match n % 1000 {
+            100 => data.splice(12..14, [0x81, 0, 0, 5, 8, 0]).for_each(drop),
+            200 => data[12..14].copy_from_slice(&[8, 6]),
+            300 => data[23] = 6,
+            400 => data[26..30].copy_from_slice(&[192, 0, 2, 1]),
+            500 => data[12..14].copy_from_slice(&[0x86, 0xdd]),
+            600 => data[20..22].copy_from_slice(&[0, 9]),
+            700 => data.truncate(36),
+            _ => {}
+        }
+        let wire_len = data.len() as u32;
+        feeds[0].frame(&Frame { at, interface, link, wire_len, data: &data, position: None }).unwrap();
+        while feeds[0].full.slots() < 4 {
+            thread::yield_now();
+        }
+    }
+    drop(feeds);
+    writer.finish();
+    const FILTERS: [&str; 14] = [
+        "vlan",
+        "vlan and udp port 1024",
+        "arp",
+        "arp host 0.1.10.0",
+        "tcp",
+        "tcp port 4242 or host 192.0.2.1",
+        "host 192.0.2.1 and host 10.0.0.2",
+        "ip6",
+        "not udp",
+        "udp and not port 1024 and port 1030",
+        "src port 40000 and dst port 4242",
+        "port 4242 and host 10.0.0.9",
+        "less 50",
+        "ip[6:2] & 0x1fff != 0",
+    ];
+    let search = |filter| {
+        let mut search = Store::open(folder.path()).unwrap().search(question(filter));
+        let mut found = Vec::new();
+        while let Some(packet) = search.packet() {
+            found.push((packet.capture.name.number, packet.offset));
+        }
+        found
+    };
+    let with_index: Vec<_> = FILTERS.map(search).into();
+    captures(folder.path()).iter().for_each(|path| fs::remove_file(path_of(path)).unwrap());
+    let without: Vec<_> = FILTERS.map(search).into();
+    for ((filter, with), without) in FILTERS.iter().zip(&with_index).zip(&without) {
+        assert_eq!(with, without, "{filter}");
+        assert!(!with.is_empty() || filter.contains("10.0.0.9"), "{filter}");
+    }
+}
+
+#[test]
 fn packets_are_found_at_their_positions() {
     for lz4 in [false, true] {
         let folder = tempfile::tempdir().unwrap();
