@@ -220,7 +220,7 @@ fn pcap_options(folder: &Path) -> pcap::Options {
         floor_bytes: 1 << 30,
         share: Arc::default(),
         snap: 0,
-        events: None,
+        events: Vec::new(),
     }
 }
 

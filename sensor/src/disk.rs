@@ -4,7 +4,7 @@
 //! 1  carving stops           nothing new is carved until there is room
 //! 2  captures                the oldest file; they are a ring and take whatever the others leave
 //! 3  carved files            the oldest
-//! 4  log files set aside     the oldest
+//! 4  log files set aside     the oldest; before them the logs of captures that were analysed whole
 //! 5  waiting records         the oldest that no collector has taken
 //! ```
 //! Each part keeps its own files and is the only one that deletes them. Here it is looked at once a second how much they hold
@@ -69,6 +69,8 @@ pub struct Shares {
     pub captures: Arc<Share>,
     /// Carved files.
     pub files: Arc<Share>,
+    /// Logs of captures that were analysed whole.
+    pub results: Arc<Share>,
     /// Log files.
     pub logs: Arc<Share>,
     /// Records that wait for a collector.
@@ -92,6 +94,8 @@ pub enum Given {
     Captures,
     /// Carved files.
     Files,
+    /// Logs of captures that were analysed whole.
+    Results,
     /// Log files.
     Logs,
     /// Records that no collector had taken.
@@ -105,6 +109,7 @@ impl Given {
         match self {
             Self::Captures => "capture files",
             Self::Files => "carved files",
+            Self::Results => "logs of captures",
             Self::Logs => "log files",
             Self::Records => "records that no collector had taken",
         }
@@ -159,6 +164,7 @@ impl Disk {
         let parts = vec![
             part(Given::Captures, &shares.captures, &folders.captures),
             part(Given::Files, &shares.files, &folders.files),
+            part(Given::Results, &shares.results, &folders.logs),
             part(Given::Logs, &shares.logs, &folders.logs),
             part(Given::Records, &shares.spool, &folders.spool),
         ];
@@ -257,7 +263,7 @@ mod tests {
         shares.files.holds(30 * MB, 30 * MB);
         shares.logs.holds(30 * MB, 20 * MB);
         shares.spool.holds(900 * MB, 900 * MB);
-        let told = disk.weigh(&[Some((1, 900 * MB)); 4]);
+        let told = disk.weigh(&[Some((1, 900 * MB)); 5]);
         assert_eq!(told, [Sacrifice::CarvingStopped]);
         assert_eq!(wanted(&shares), [40, 30, 20, 18]);
     }
@@ -267,7 +273,7 @@ mod tests {
         let (mut disk, shares) = disk(0, 100 * MB);
         shares.captures.holds(50 * MB, 50 * MB);
         shares.spool.holds(50 * MB, 50 * MB);
-        disk.weigh(&[Some((1, 500 * MB)), Some((1, 500 * MB)), Some((2, 90 * MB)), Some((2, 90 * MB))]);
+        disk.weigh(&[Some((1, 500 * MB)), Some((1, 500 * MB)), Some((2, 90 * MB)), Some((2, 90 * MB)), Some((2, 90 * MB))]);
         assert_eq!(wanted(&shares), [0, 0, 0, 18]);
     }
 
@@ -276,10 +282,10 @@ mod tests {
         let (mut disk, shares) = disk(100 * MB, 0);
         shares.captures.holds(50 * MB, 40 * MB);
         shares.logs.holds(30 * MB, 20 * MB);
-        assert!(disk.weigh(&[Some((1, 0)); 4]).is_empty());
+        assert!(disk.weigh(&[Some((1, 0)); 5]).is_empty());
         assert_eq!(shares.captures.most(), 70 * MB);
         shares.logs.holds(60 * MB, 20 * MB);
-        disk.weigh(&[Some((1, 0)); 4]);
+        disk.weigh(&[Some((1, 0)); 5]);
         assert_eq!((shares.captures.most(), wanted(&shares)), (40 * MB, [18, 0, 0, 0]));
     }
 
@@ -287,12 +293,12 @@ mod tests {
     fn what_was_given_up_is_told_once_and_carving_goes_on_when_there_is_room() {
         let (mut disk, shares) = disk(0, 100 * MB);
         shares.captures.holds(50 * MB, 50 * MB);
-        disk.weigh(&[Some((1, 95 * MB)); 4]);
+        disk.weigh(&[Some((1, 95 * MB)); 5]);
         assert!(shares.is_tight.load(Ordering::Relaxed));
         shares.captures.dropped(20 * MB, 2);
         shares.captures.answer();
-        let told = disk.weigh(&[Some((1, 115 * MB)); 4]);
+        let told = disk.weigh(&[Some((1, 115 * MB)); 5]);
         assert_eq!(told, [Sacrifice::Deleted { what: Given::Captures, things: 2, bytes: 20 * MB }, Sacrifice::CarvingResumed]);
-        assert_eq!((disk.weigh(&[Some((1, 115 * MB)); 4]), wanted(&shares)), (Vec::new(), [0; 4]));
+        assert_eq!((disk.weigh(&[Some((1, 115 * MB)); 5]), wanted(&shares)), (Vec::new(), [0; 4]));
     }
 }

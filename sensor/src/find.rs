@@ -32,8 +32,7 @@ const TELL: Duration = Duration::from_millis(200);
   tenrec pcap --session 261124-V4zX0mXnQyGm3p1kq0T2w9aB --out session.pcapng
 
 The captures may still be written to. An index beside each spares reading what cannot match: hosts, ports and protocols
-of the filter count, `not`, networks and everything else are read and filtered. Behind VLAN tags a filter sees nothing, as
-tcpdump's does: write 'vlan and host 10.0.0.5'.
+of the filter count, `not`, networks and everything else are read and filtered.
 
 EXIT STATUS:
   0  all was looked at, whether or not packets were found
@@ -43,6 +42,9 @@ pub(crate) struct Pcap {
     /// Which packets, in tcpdump's language; all if not given
     #[arg(long, short, value_name = "EXPRESSION", conflicts_with = "session")]
     filter: Option<String>,
+    /// Match behind one or two VLAN tags as well, where tcpdump sees nothing
+    #[arg(long, requires = "filter")]
+    tagged: bool,
     /// From when on: 2026-11-24T14:02:00Z, seconds since 1970, or how long ago as in -10m
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     from: Option<String>,
@@ -148,7 +150,8 @@ fn search(args: &Pcap, store: &Store) -> anyhow::Result<Option<Search>> {
     {
         bail!("--from is later than --to: nothing can be found");
     }
-    let filter = Filter::compile(args.filter.as_deref().unwrap_or_default())?;
+    let compile = if args.tagged { Filter::compile_behind_tags } else { Filter::compile };
+    let filter = compile(args.filter.as_deref().unwrap_or_default())?;
     let Some(id) = &args.session else { return Ok(Some(store.search(Question { filter, from, to }))) };
     let id = packets::session_id(id);
     let places = if args.entire { store.whole_session(&id) } else { store.session(&id) };

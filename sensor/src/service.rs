@@ -95,7 +95,6 @@ pub(crate) fn keep_interfaces() -> ExitCode {
 }
 
 /// Log lines on standard error; TENREC_LOG chooses them, as in `TENREC_LOG=debug`.
-/// Log lines to standard error, as TENREC_LOG wants them.
 pub(crate) fn log() {
     let filter = EnvFilter::try_from_env("TENREC_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let journal = std::env::var_os("JOURNAL_STREAM").is_some();

@@ -42,7 +42,7 @@ fn store(folder: &Path, lz4: bool, packets: u32) {
         floor_bytes: 0,
         share: std::sync::Arc::default(),
         snap: 0,
-        events: None,
+        events: Vec::new(),
     };
     let (mut feeds, writer) = pcap::start(options, 1).unwrap();
     let mut data = Vec::new();

@@ -14,7 +14,7 @@ pub mod certificates;
 pub mod faults;
 mod lumberjack;
 pub mod opensearch;
-mod tls;
+pub mod tls;
 
 use std::collections::BTreeMap;
 use std::io;

@@ -13,7 +13,10 @@ use tokio_rustls::TlsAcceptor;
 use crate::{Error, Tls};
 
 /// Takes connections as `tls` wants it, and offers HTTP/1.1 where the client asks.
-pub(crate) fn acceptor(tls: &Tls) -> Result<TlsAcceptor, Error> {
+///
+/// # Errors
+/// When certificate or key cannot be read, or do not go together.
+pub fn acceptor(tls: &Tls) -> Result<TlsAcceptor, Error> {
     server_config(tls).map(|config| TlsAcceptor::from(Arc::new(config)))
 }
 

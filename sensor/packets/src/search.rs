@@ -9,6 +9,10 @@ use std::{
     collections::{BinaryHeap, VecDeque},
     io,
     path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use analyze::Time;
@@ -101,6 +105,7 @@ pub struct Search {
     /// The file whose packet was handed out last.
     last: Option<usize>,
     looked: Looked,
+    stop: Arc<AtomicBool>,
 }
 
 /// One file.
@@ -126,7 +131,14 @@ impl Search {
             next: BinaryHeap::new(),
             last: None,
             looked: Looked::default(),
+            stop: Arc::default(),
         }
+    }
+
+    /// What ends the search when it is set: nobody waits for it any more.
+    #[must_use]
+    pub fn stop(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.stop)
     }
 
     /// The next packet. A file that cannot be read is noted and left out.
@@ -135,6 +147,7 @@ impl Search {
             self.advance(source);
         }
         while let Some((capture, _)) = self.pending.front()
+            && !self.stop.load(Ordering::Relaxed)
             && self.next.peek().is_none_or(|Reverse((time, _))| capture.name.first <= *time)
         {
             let (capture, offsets) = self.pending.pop_front()?;
@@ -198,7 +211,7 @@ impl Search {
     /// Goes to the next packet of a file that is wanted.
     fn advance(&mut self, number: usize) {
         let Some(source) = self.open.get_mut(number) else { return };
-        let outcome = source.advance(&self.question);
+        let outcome = source.advance(&self.question, &self.stop);
         self.looked.bytes += std::mem::take(&mut source.bytes);
         match outcome {
             Ok(Some(time)) => self.next.push(Reverse((time, number))),
@@ -220,8 +233,8 @@ impl Search {
 }
 
 impl Source {
-    fn advance(&mut self, question: &Question) -> io::Result<Option<Time>> {
-        loop {
+    fn advance(&mut self, question: &Question, stop: &AtomicBool) -> io::Result<Option<Time>> {
+        while !stop.load(Ordering::Relaxed) {
             let Some(records) = &mut self.records else {
                 let Some(stretch) = self.stretches.pop_front() else { return Ok(None) };
                 self.records = Some(self.opened.records(stretch));
@@ -261,6 +274,7 @@ impl Source {
                 self.records = None;
             }
         }
+        Ok(None)
     }
 
     /// Lets go of file and memory.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::Sections;
 use crate::url::Url;
-use crate::values::Verify;
+use crate::values::{AnalysisMode, Verify};
 
 /// A rule that is broken: the key, and what the operator should know about it.
 #[derive(Debug, PartialEq, Eq)]
@@ -58,6 +58,25 @@ pub(crate) fn check(s: &Sections) -> Vec<Broken> {
     range(&mut rule, "metrics.capture_loss_seconds", s.metrics.capture_loss_seconds, 0, 86_400);
     range(&mut rule, "spool.budget_megabytes", s.spool.budget_megabytes, 16, 16_777_216);
 
+    rule("analysis.mode", s.analysis.mode == AnalysisMode::Live || s.pcap.enabled, &|| {
+        "\"rotated\" analyses the capture files, and none are written: set pcap.enabled = true".to_owned()
+    });
+    rule("watch.folder", s.watch.folder.as_deref() != Some(s.pcap.folder.as_path()), &|| {
+        "this is the folder of the sensor's own captures: choose another".to_owned()
+    });
+    for (key, patterns) in [("tail.zeek", &s.tail.zeek), ("tail.suricata", &s.tail.suricata)] {
+        for pattern in patterns {
+            rule(key, glob::Pattern::new(pattern).is_ok() && pattern.starts_with('/'), &|| {
+                format!("{pattern:?} is no pattern of files: a whole path, with *, ?, [...] and **")
+            });
+        }
+    }
+    for pattern in &s.tail.exclude_lines {
+        rule("tail.exclude_lines", regex::bytes::Regex::new(pattern).is_ok(), &|| format!("{pattern:?} is no regular expression"));
+    }
+    rule("tail.zeek", s.forward.enabled || (s.tail.zeek.is_empty() && s.tail.suricata.is_empty()), &|| {
+        "log files are followed to be forwarded, and nothing is: set forward.enabled = true".to_owned()
+    });
     let f = &s.forward;
     rule("forward.hosts", !f.enabled || !f.hosts.is_empty(), &|| {
         "forwarding is on and no collector is named: set forward.hosts, or forward.enabled = false".to_owned()
@@ -101,11 +120,18 @@ pub(crate) fn check(s: &Sections) -> Vec<Broken> {
         ("spool.folder", &s.spool.folder),
         ("collector.folder", &s.collector.folder),
         ("control.socket", &s.control.socket),
+        ("viewer.certificates", &s.viewer.certificates),
+        ("viewer.socket", &s.viewer.socket),
     ] {
         rule(key, folder != Path::new(""), &|| "the path is empty".to_owned());
     }
     // sun_path holds 108 bytes with the terminating NUL (unix(7)).
-    rule("control.socket", s.control.socket.as_os_str().len() <= 107, &|| "a socket's path has at most 107 bytes".to_owned());
+    for (key, socket) in [("control.socket", &s.control.socket), ("viewer.socket", &s.viewer.socket)] {
+        rule(key, socket.as_os_str().len() <= 107, &|| "a socket's path has at most 107 bytes".to_owned());
+    }
+    rule("viewer.secret_file", s.viewer.secret_file.is_none() || s.viewer.secret.is_empty(), &|| {
+        "viewer.secret is set as well: keep one of the two".to_owned()
+    });
     // Two owners of one folder would delete each other's files under budget.
     let owned = [
         ("pcap.folder", &s.pcap.folder),

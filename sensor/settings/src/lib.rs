@@ -29,12 +29,16 @@ use toml::de::{DeTable, DeValue};
 
 pub use environment::{OVERRIDES, Override};
 pub use error::{Error, Place, Problem};
-pub use model::{Analysis, Capture, Collector, Control, Disk, Files, Forward, Logs, Metrics, Node, OpenSearch, Pcap, Scan, Spool, Web};
+pub use model::{
+    Analysis, Capture, Collector, Control, Disk, Files, Forward, Logs, Metrics, Node, OpenSearch, Pcap, Scan, Spool, Tail, Viewer, Watch,
+    Web,
+};
 pub use secret::Secret;
 pub use section::{Key, Section};
 pub use url::Url;
 pub use values::{
-    CaptureMode, CarvingMode, ClientCertificates, Compression, Host, Network, Preservation, Profile, TlsVersion, Verify, ZeekFormat,
+    AnalysisMode, CaptureMode, CarvingMode, ClientCertificates, Compression, Host, Network, Preservation, Profile, TlsVersion, Verify,
+    ZeekFormat,
 };
 
 /// Where the settings are when no path is given.
@@ -47,6 +51,8 @@ pub static SECTIONS: &[Section] = &[
     Pcap::SECTION,
     Disk::SECTION,
     Analysis::SECTION,
+    Watch::SECTION,
+    Tail::SECTION,
     Logs::SECTION,
     Files::SECTION,
     Scan::SECTION,
@@ -56,6 +62,7 @@ pub static SECTIONS: &[Section] = &[
     Spool::SECTION,
     Control::SECTION,
     Web::SECTION,
+    Viewer::SECTION,
     Collector::SECTION,
 ];
 
@@ -69,6 +76,8 @@ pub struct Sections {
     pub pcap: Pcap,
     pub disk: Disk,
     pub analysis: Analysis,
+    pub watch: Watch,
+    pub tail: Tail,
     pub logs: Logs,
     pub files: Files,
     pub scan: Scan,
@@ -78,6 +87,7 @@ pub struct Sections {
     pub spool: Spool,
     pub control: Control,
     pub web: Web,
+    pub viewer: Viewer,
     pub collector: Collector,
 }
 

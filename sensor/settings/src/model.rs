@@ -6,7 +6,8 @@ use crate::secret::Secret;
 use crate::section::section;
 use crate::url::Url;
 use crate::values::{
-    CaptureMode, CarvingMode, ClientCertificates, Compression, Host, Network, Preservation, Profile, TlsVersion, Verify, ZeekFormat,
+    AnalysisMode, CaptureMode, CarvingMode, ClientCertificates, Compression, Host, Network, Preservation, Profile, TlsVersion, Verify,
+    ZeekFormat,
 };
 
 section! {
@@ -78,6 +79,11 @@ section! {
 section! {
     /// What the packets are turned into.
     pub struct Analysis as "analysis" {
+        /// `live` analyses packets as they come. `rotated`, for small machines, only writes them, and analyses each capture
+        /// file when it is complete, while there is nothing better to do; needs pcap.enabled.
+        /// (Environment: ZEEK_ROTATED_PCAP or SURICATA_ROTATED_PCAP "true": rotated; ZEEK_LIVE_CAPTURE or
+        /// SURICATA_LIVE_CAPTURE "true": live, whatever the others say, since there is one analysis for both)
+        pub mode: AnalysisMode = AnalysisMode::Live;
         /// Form of the Zeek logs: `json` or `tsv`. Malcolm reads both; json survives a change of columns.
         pub zeek: ZeekFormat = ZeekFormat::Json;
         /// Columns of the Zeek logs: `malcolm` (with community id, VLANs and MAC addresses in conn) or `stock`.
@@ -92,6 +98,30 @@ section! {
         pub rules: Vec<PathBuf> = Vec::new();
         /// Seed of the uids: the same packets with the same seed give the same uids. Unset, a new one at every start.
         pub seed: Option<u64> = None, shown as "42";
+    }
+}
+
+section! {
+    /// Captures from elsewhere: files that are put into a folder are analysed once and then moved into its `processed`.
+    pub struct Watch as "watch" {
+        /// The folder (PCAP and PCAPNG, also compressed); unset for none. Names give tags as at Malcolm's upload:
+        /// `plant,line-2,NBSITEID7.pcap` has the tags plant and line (numbers are left out), and the NetBox site 7.
+        pub folder: Option<PathBuf> = None, shown as "\"/var/lib/tenrec/watch\"";
+    }
+}
+
+section! {
+    /// Log files of a Zeek or Suricata that is there already: their lines are forwarded like our own. For anything else see
+    /// `tenrec forward`.
+    pub struct Tail as "tail" {
+        /// Patterns of Zeek's log files (`*`, `?`, `[…]`, `**`).
+        pub zeek: Vec<String> = Vec::new();
+        /// Patterns of Suricata's EVE files.
+        pub suricata: Vec<String> = Vec::new();
+        /// Regular expressions: lines that match one are left out.
+        pub exclude_lines: Vec<String> = vec![r"^\s*#".to_owned()];
+        /// Minutes after which a file that has not changed is not begun; 0: all are.
+        pub ignore_older_minutes: u64 = 0;
     }
 }
 
@@ -250,6 +280,24 @@ section! {
     pub struct Web as "web" {
         /// Address and port it listens on.
         pub listen: std::net::SocketAddr = std::net::SocketAddr::from(([127, 0, 0, 1], 8080));
+    }
+}
+
+section! {
+    /// Packets for Arkime's central viewer and for the web UI (`tenrec viewer`).
+    pub struct Viewer as "viewer" {
+        /// Address and port of HTTPS: the central viewer asks on port 8005.
+        pub listen: std::net::SocketAddr = std::net::SocketAddr::from(([0, 0, 0, 0], 8005));
+        /// Secret shared with the central viewer: Arkime's passwordSecret. Without one nothing is served over the network.
+        /// It is never shown; better kept in a file of its own.
+        /// (Environment: ARKIME_PASSWORD_SECRET)
+        pub secret: Secret = Secret::default();
+        /// File with the secret alone.
+        pub secret_file: Option<PathBuf> = None, shown as "\"/etc/tenrec/viewer.secret\"";
+        /// Folder of its certificates (`ca.crt`, `server.crt`, `server.key`), made at the first start where missing.
+        pub certificates: PathBuf = PathBuf::from("/var/lib/tenrec-viewer/certs");
+        /// Socket over which the web UI asks for packets, without a secret: for whom its mode and folder let in.
+        pub socket: PathBuf = PathBuf::from("/run/tenrec-viewer/viewer.sock");
     }
 }
 

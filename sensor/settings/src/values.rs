@@ -130,6 +130,16 @@ words! {
 }
 
 words! {
+    /// When packets are analysed.
+    pub enum AnalysisMode {
+        /// As they come.
+        Live = "live",
+        /// From the capture files, once they are complete.
+        Rotated = "rotated",
+    }
+}
+
+words! {
     /// A version of TLS.
     pub enum TlsVersion {
         /// TLS 1.2, the only one that Malcolm's own sensors offer.

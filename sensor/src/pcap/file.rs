@@ -93,7 +93,7 @@ impl Files {
         counters: Arc<Counters>,
     ) -> Self {
         counters.bytes_on_disk.store(budget.bytes(), Ordering::Relaxed);
-        let mut events = Teller::new(options.events.clone());
+        let mut events = Teller::new(&options.events);
         for (path, bytes) in budget.list() {
             if let Some(Name { number, first, .. }) = Name::of(path).filter(|name| name.number > 0) {
                 events.tell(FileEvent::Found { number, path: path.to_owned(), first, bytes });
@@ -122,6 +122,7 @@ impl Files {
         self.events.pass_on();
         self.keep_to_share();
         let (grown, may_come) = self.indices.take_sessions();
+        let has_grown = !grown.is_empty();
         for (number, path, bytes) in grown {
             match self.open.values_mut().find(|open| open.number == number) {
                 Some(open) => {
@@ -130,6 +131,9 @@ impl Files {
                 }
                 None => self.budget.closed_grown(&path, bytes),
             }
+        }
+        if has_grown {
+            self.counters.bytes_on_disk.store(self.budget.bytes(), Ordering::Relaxed);
         }
         if let Err(error) = self.numbers.tend()
             && !self.counters.disk_full.swap(true, Ordering::Relaxed)

@@ -80,8 +80,8 @@ pub struct Options {
     pub snap: u32,
     /// Where it is asked for room, and told how much the others leave.
     pub share: Arc<Share>,
-    /// Who hears what becomes of the files, if anyone does.
-    pub events: Option<crossbeam_channel::Sender<FileEvent>>,
+    /// Who hears what becomes of the files.
+    pub events: Vec<crossbeam_channel::Sender<FileEvent>>,
 }
 
 /// What the PCAP writer has done, and what it had to leave.

@@ -25,7 +25,7 @@ fn options(folder: &Path) -> Options {
         floor_bytes: 0,
         share: Arc::default(),
         snap: 0,
-        events: None,
+        events: Vec::new(),
     }
 }
 
@@ -294,7 +294,7 @@ fn a_file_that_cannot_be_compressed_stays_within_its_size() {
 fn what_becomes_of_files_is_told_in_order() {
     let folder = tempfile::tempdir().unwrap();
     let (sender, receiver) = crossbeam_channel::bounded(100);
-    let limits = Options { rotate_bytes: 600_000, budget_bytes: 2_000_000, events: Some(sender), ..options(folder.path()) };
+    let limits = Options { rotate_bytes: 600_000, budget_bytes: 2_000_000, events: vec![sender], ..options(folder.path()) };
     let counters = write_all(limits.clone(), 3000);
     let events: Vec<_> = receiver.try_iter().collect();
     let count = |wanted: fn(&FileEvent) -> bool| events.iter().filter(|event| wanted(event)).count() as u64;

@@ -18,7 +18,7 @@ use std::{
 use analyze::{Time, log::Session};
 use forward::{Envelope, Forwarder, Shipper, State};
 use settings::{
-    Settings,
+    AnalysisMode, Settings,
     control::{Destination, SpoolState, Status},
 };
 use spool::{Reader, Stats, Writer};
@@ -48,22 +48,31 @@ pub struct Budgets {
     pub sessions: u64,
     /// What Arkime wants to know about this sensor.
     pub sensor: u64,
+    /// Lines that come from files, and as much for documents that do.
+    pub followed: u64,
 }
 
 impl Budgets {
-    fn of(settings: &Settings) -> Self {
+    pub(super) fn of(settings: &Settings) -> Self {
         // A spool has four segments of a megabyte at least.
         const LEAST: u64 = 4 << 20;
-        let all = settings.spool.budget_megabytes.saturating_mul(1 << 20);
+        let whole = settings.spool.budget_megabytes.saturating_mul(1 << 20);
+        // Lines from files have log files to wait in: a quarter is for them and for the documents among them.
+        let follows = settings.analysis.mode == AnalysisMode::Rotated
+            || settings.watch.folder.is_some()
+            || !settings.tail.zeek.is_empty()
+            || !settings.tail.suricata.is_empty();
+        let followed = if follows { whole / 8 } else { 0 };
+        let all = whole - followed * 2;
         if !settings.opensearch.enabled {
-            return Self { logs: all, sessions: 0, sensor: 0 };
+            return Self { logs: all, sessions: 0, sensor: 0, followed };
         }
         let sensor = (all / 64).max(LEAST);
         let rest = all.saturating_sub(sensor);
         if settings.forward.enabled {
-            Self { logs: rest / 2, sessions: rest / 2, sensor }
+            Self { logs: rest / 2, sessions: rest / 2, sensor, followed }
         } else {
-            Self { logs: 0, sessions: rest, sensor }
+            Self { logs: 0, sessions: rest, sensor, followed }
         }
     }
 }

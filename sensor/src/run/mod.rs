@@ -14,10 +14,12 @@ pub mod control;
 pub mod delivery;
 pub mod file_budget;
 pub mod files;
+pub mod follow;
 pub mod health;
 pub mod log_files;
 pub mod plan;
 pub mod records;
+pub mod rotated;
 pub mod scanning;
 pub mod worker;
 
@@ -53,6 +55,10 @@ pub struct Plan {
     pub pcap: Option<pcap::Options>,
     /// How frames are analysed. Each worker has a seed of its own, made from this one.
     pub analysis: analyze::Options,
+    /// Whether that is done as they come.
+    pub analyses_live: bool,
+    /// What is analysed from files.
+    pub rotated: Option<rotated::Options>,
     /// Rules that look on.
     pub rules: Arc<detect::RuleSet>,
     /// How logs are written and delivered.
@@ -178,7 +184,8 @@ pub fn run(mut plan: Plan) -> anyhow::Result<()> {
         Strength::Partial => tracing::info!("this kernel has an older Landlock: files are confined, ports may not be"),
         Strength::WithoutLandlock => tracing::warn!("this kernel has no Landlock: files are protected by their modes alone"),
     }
-    let parts = Parts::start(plan.pcap, (plan.analysis, plan.rules), plan.records, plan.files, plan.finished, sources)?;
+    let analysis = Analysis { options: plan.analysis, rules: plan.rules, is_live: plan.analyses_live, rotated: plan.rotated };
+    let parts = Parts::start(plan.pcap, analysis, plan.records, plan.files, plan.finished, sources)?;
     ordinary_priority();
     let (stop, _) = tokio::sync::watch::channel(false);
     let status = Arc::new(Status {
@@ -250,6 +257,14 @@ fn make_folders(plan: &mut Plan) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// How frames are analysed, as they come or later.
+struct Analysis {
+    options: analyze::Options,
+    rules: Arc<detect::RuleSet>,
+    is_live: bool,
+    rotated: Option<rotated::Options>,
+}
+
 /// The threads.
 struct Parts {
     stop: Arc<AtomicBool>,
@@ -264,7 +279,7 @@ struct Parts {
 impl Parts {
     fn start(
         pcap: Option<pcap::Options>,
-        (analysis, rules): (analyze::Options, Arc<detect::RuleSet>),
+        analysis: Analysis,
         mut records: records::Options,
         files: files::Options,
         finished: Box<dyn FnMut(Finished) + Send>,
@@ -284,8 +299,9 @@ impl Parts {
         let stop = Arc::new(AtomicBool::new(false));
         let (mut workers, mut counted, mut record_ends, mut chunk_ends) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (number, source) in sources.into_iter().enumerate() {
-            let options = analyze::Options { seed: analysis.seed.wrapping_add(number as u64), ..analysis.clone() };
-            let parts = worker::Parts { number, source, options, rules: Arc::clone(&rules), feed: feeds.next(), stop: Arc::clone(&stop) };
+            let options = analyze::Options { seed: analysis.options.seed.wrapping_add(number as u64), ..analysis.options.clone() };
+            let (rules, analyses) = (Arc::clone(&analysis.rules), analysis.is_live);
+            let parts = worker::Parts { number, source, options, rules, analyses, feed: feeds.next(), stop: Arc::clone(&stop) };
             let (thread, outlets, counts) = worker::start(parts)?;
             workers.push(thread);
             counted.push(counts);
@@ -293,6 +309,18 @@ impl Parts {
             chunk_ends.push(outlets.chunks);
         }
         let (record_thread, written) = records::start(records, record_ends)?;
+        if let Some(options) = analysis.rotated {
+            let (chunks, chunk_end) = rtrb::RingBuffer::new(rotated::CHUNK_BATCHES);
+            chunk_ends.push(chunk_end);
+            let places = writer.as_ref().map(pcap::Writer::sessions);
+            let folder = options.folder.clone();
+            match rotated::start(options, chunks, places, Arc::clone(&written), Arc::clone(&stop)) {
+                Ok(thread) => workers.push(thread),
+                Err(error) => {
+                    tracing::error!(folder = %folder.display(), %error, "capture files are not analysed: free space, or change logs.folder or watch.folder in tenrec.toml");
+                }
+            }
+        }
         let (carver_thread, carved) = files::start(files, chunk_ends, finished)?;
         Ok(Self { stop, workers, others: vec![record_thread, carver_thread], pcap: writer, counted, written, carved })
     }

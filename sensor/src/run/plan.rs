@@ -10,9 +10,9 @@ use std::{
 
 use analyze::log::{Format, Profile};
 use detect::RuleSet;
-use settings::{CaptureMode, CarvingMode, Compression, Settings, ZeekFormat, control::Response};
+use settings::{AnalysisMode, CaptureMode, CarvingMode, Compression, Settings, ZeekFormat, control::Response};
 
-use super::{Plan, control, delivery, files, health, log_files, records, scanning};
+use super::{Plan, control, delivery, files, follow, health, log_files, records, rotated, scanning};
 use crate::{
     capture::{self, Mode, Wanted},
     disk::{Disk, Folders, Shares},
@@ -26,11 +26,12 @@ use crate::{
 /// As [`super::run`]; also if the control socket cannot be opened.
 pub fn run(settings: &Settings, path: &Path) -> anyhow::Result<()> {
     settings.check_for_capture(path)?;
-    let listener = control::bind(&settings.control.socket)?;
+    let listener = control::bind(&settings.control.socket, "control.socket")?;
     let mut plan = plan(settings, path);
     scanning::add(settings, &mut plan);
     delivery::add(settings, &mut plan);
     health::add(settings, &mut plan);
+    rotated(settings, &mut plan);
     let identity = control::Identity { node: settings.node.name.clone(), reload: reloader(settings, path) };
     let reload = Arc::clone(&identity.reload);
     plan.reload = Box::new(move || match reload() {
@@ -44,6 +45,38 @@ pub fn run(settings: &Settings, path: &Path) -> anyhow::Result<()> {
     let outcome = super::run(plan);
     let _ = std::fs::remove_file(&settings.control.socket);
     outcome
+}
+
+/// What is analysed from files, and followed from them.
+fn rotated(settings: &Settings, plan: &mut Plan) {
+    let is_rotated = settings.analysis.mode == AnalysisMode::Rotated;
+    let folder = settings.logs.folder.join("captures");
+    let mut results = None;
+    if is_rotated || settings.watch.folder.is_some() {
+        let captures = plan.pcap.as_mut().filter(|_| is_rotated).map(|pcap| {
+            let (sender, events) = crossbeam_channel::bounded(rotated::EVENTS);
+            pcap.events.push(sender);
+            events
+        });
+        plan.policy.write.push(settings.logs.folder.clone());
+        plan.policy.write.extend(settings.watch.folder.clone());
+        plan.rotated = Some(rotated::Options {
+            captures,
+            watched: settings.watch.folder.clone(),
+            folder: folder.clone(),
+            analysis: analyze::Options { seed: settings.analysis.seed.unwrap_or(0), sessions: true, ..plan.analysis.clone() },
+            rules: Arc::clone(&plan.rules),
+            format: format(settings),
+            node: settings.node.name.clone(),
+            tags: settings.node.tags.clone(),
+            documents: settings.opensearch.enabled,
+            budget_bytes: megabytes(settings.logs.budget_megabytes),
+            share: Arc::clone(&plan.shares.results),
+            own: plan.own.clone(),
+        });
+        results = Some(folder.as_path());
+    }
+    follow::add(settings, results, plan);
 }
 
 /// The parts that follow from the settings alone: no forwarding, no scan, no services.
@@ -63,6 +96,8 @@ pub fn plan(settings: &Settings, path: &Path) -> Plan {
         capture: capture_options(settings),
         pcap: settings.pcap.enabled.then(|| pcap_options(settings, &shares)),
         analysis: analysis(settings),
+        analyses_live: settings.analysis.mode == AnalysisMode::Live,
+        rotated: None,
         rules: Arc::new(rules(settings)),
         records: records::Options {
             logs: settings.logs.enabled.then(|| log_options(settings, &shares)),
@@ -125,7 +160,7 @@ fn pcap_options(settings: &Settings, shares: &Shares) -> pcap::Options {
         floor_bytes: megabytes(settings.disk.floor_megabytes),
         snap: settings.capture.snaplen,
         share: Arc::clone(&shares.captures),
-        events: None,
+        events: Vec::new(),
     }
 }
 
@@ -250,6 +285,7 @@ fn changed(before: &Settings, now: &Settings) -> Vec<String> {
     // A password looks like any other as JSON.
     for (key, same) in [
         ("opensearch.password", before.opensearch.password == now.opensearch.password),
+        ("viewer.secret", before.viewer.secret == now.viewer.secret),
         ("collector.opensearch_password", before.collector.opensearch_password == now.collector.opensearch_password),
     ] {
         if !same {

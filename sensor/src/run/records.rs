@@ -112,6 +112,22 @@ impl Written {
         newest(&self.files, most)
     }
 
+    /// Keeps a connection or a file for who asks for the last ones.
+    pub fn remember(&self, record: &dyn Record, profile: Profile) {
+        let kept = match record.log().path {
+            "conn" => &self.connections,
+            "files" => &self.files,
+            _ => return,
+        };
+        let mut line = Vec::new();
+        Row::write(record, Format::Json, profile, &mut line);
+        let mut lines = kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.len() >= REMEMBERED {
+            lines.pop_front();
+        }
+        lines.push_back(String::from_utf8_lossy(line.trim_ascii_end()).into_owned());
+    }
+
     /// Lines by log.
     pub fn logs(&self) -> Vec<(&'static str, u64)> {
         self.logs.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -278,25 +294,12 @@ impl Writer {
         if log == "weird" && self.unfinished_checksums < TELLING {
             self.look_for_unfinished_checksums(record);
         }
-        let remembered = match log {
-            "conn" => Some(&self.written.connections),
-            "files" => Some(&self.written.files),
-            _ => None,
-        };
         if let Some(deliver) = self.deliver.as_mut().filter(|deliver| deliver.wants_lines()) {
             self.line.clear();
             Row::write(record, self.format, self.profile, &mut self.line);
             deliver.line(log, record.at(), self.line.trim_ascii_end());
         }
-        if let Some(remembered) = remembered {
-            self.line.clear();
-            Row::write(record, Format::Json, self.profile, &mut self.line);
-            let mut lines = remembered.lock().unwrap_or_else(PoisonError::into_inner);
-            if lines.len() >= REMEMBERED {
-                lines.pop_front();
-            }
-            lines.push_back(String::from_utf8_lossy(self.line.trim_ascii_end()).into_owned());
-        }
+        self.written.remember(record, self.profile);
     }
 
     /// Of Suricata's events a Malcolm sensor sends the alerts: the rest says what Zeek's logs say.

@@ -115,6 +115,8 @@ pub struct Parts {
     pub options: analyze::Options,
     /// Rules that look on.
     pub rules: Arc<RuleSet>,
+    /// Whether they are analysed here and now.
+    pub analyses: bool,
     /// Where they are written, if they are.
     pub feed: Option<Feed>,
     /// Set when no more frames come.
@@ -127,6 +129,8 @@ struct Worker {
     findings: Producer<Findings>,
     chunks: Producer<Vec<Chunk>>,
     counted: Arc<Counted>,
+    /// Frames that came, and their bytes on the wire: analysed now, or on disk to be analysed later.
+    seen: (u64, u64),
     /// Ends of files that the carver must still hear of, although it fell behind.
     ends: Vec<Chunk>,
     /// Files of which a piece was lost.
@@ -143,7 +147,8 @@ pub fn start(parts: Parts) -> io::Result<(JoinHandle<()>, Outlets, Arc<Counted>)
     let counted = Arc::new(Counted::default());
     let name = format!("worker-{}", parts.number);
     let engine = Engine::new(parts.options.clone(), Arc::clone(&parts.rules), Arc::clone(&counted));
-    let worker = Worker { parts, engine, findings, chunks, counted: Arc::clone(&counted), ends: Vec::new(), torn: HashSet::new() };
+    let worker =
+        Worker { parts, engine, findings, chunks, counted: Arc::clone(&counted), seen: (0, 0), ends: Vec::new(), torn: HashSet::new() };
     let thread = thread::Builder::new().name(name).spawn(move || worker.run())?;
     Ok((thread, Outlets { findings: finding_end, chunks: chunk_end }, counted))
 }
@@ -198,14 +203,18 @@ impl Worker {
     }
 
     fn drain(&mut self) -> usize {
-        let Parts { source, feed, .. } = &mut self.parts;
-        let engine = &mut self.engine;
+        let Parts { source, feed, analyses, .. } = &mut self.parts;
+        let (engine, seen) = (&mut self.engine, &mut self.seen);
         let frames = source.drain(FRAMES_PER_BATCH, |mut frame| {
             // First, since sessions tell where their packets are.
             if let Some(feed) = feed {
                 frame.position = feed.frame(&frame);
             }
-            engine.guarded(|engine| engine.frame(&frame));
+            seen.0 += 1;
+            seen.1 += u64::from(frame.wire_len);
+            if *analyses {
+                engine.guarded(|engine| engine.frame(&frame));
+            }
         });
         self.hand_on();
         frames
@@ -275,8 +284,8 @@ impl Worker {
         let counters = self.engine.sensor.counters();
         let set = |counter: &AtomicU64, value: u64| counter.store(value, Ordering::Relaxed);
         let counted = &self.counted;
-        set(&counted.frames, counters.frames);
-        set(&counted.bytes, counters.bytes);
+        set(&counted.frames, self.seen.0);
+        set(&counted.bytes, self.seen.1);
         set(&counted.flows, counters.flows);
         set(&counted.active_flows, self.engine.sensor.active_flows() as u64);
         set(&counted.flows_evicted, counters.flows_evicted);

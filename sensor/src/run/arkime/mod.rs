@@ -67,7 +67,7 @@ fn add_sensor(settings: &Settings, (folder, budget): (&Path, u64), sessions: Del
     plan.probes.push(Box::new(Seen { name: "sensor", queue: queue.clone() }));
     let (sender, events) = crossbeam_channel::bounded(EVENTS);
     let captures = plan.pcap.as_mut().map(|pcap| {
-        pcap.events = Some(sender);
+        pcap.events.push(sender);
         pcap.folder.clone()
     });
     let house = House {
