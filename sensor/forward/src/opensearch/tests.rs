@@ -284,6 +284,25 @@ async fn what_does_not_fit_the_mapping_is_put_aside_with_the_reason_and_the_rest
 }
 
 #[tokio::test]
+async fn what_is_refused_stays_in_the_queue_while_it_cannot_be_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let peer = Peer::start(folder.path()).await;
+    let mut sensor = Sensor::start(peer.settings());
+    let place = sensor.folder.path().join("refused.ndjson");
+    // A folder where the file should be.
+    std::fs::create_dir(&place).unwrap();
+    sensor.put(0..5);
+    sensor.drained().await;
+    sensor.intake.put(Operation::Index, INDEX, "261124-bad", b"{\"n\":{}}");
+    sensor.put(5..6);
+    sensor.fails_with("documents that were refused cannot be written to").await;
+    assert_eq!(sensor.intake.stats().waiting, 2);
+    std::fs::remove_dir(&place).unwrap();
+    sensor.drained().await;
+    assert_eq!((sensor.refused().len(), peer.numbers()), (1, all(6)));
+}
+
+#[tokio::test]
 async fn trouble_is_told_in_the_operators_words() {
     let folder = tempfile::tempdir().unwrap();
     let protected = |options: &mut peer::Options| options.user = Some(("malcolm".into(), "right".into()));
