@@ -193,7 +193,7 @@ mod tests {
         for (n, frame) in frames.iter().enumerate() {
             assert!(conversation.push(Time(n as i64), frame));
         }
-        conversation.turns().into_iter().map(|turn| (turn.side, String::from_utf8(turn.bytes).unwrap())).collect()
+        conversation.turns().into_iter().map(|turn| (turn.side, String::from_utf8_lossy(&turn.bytes).into_owned())).collect()
     }
 
     #[test]
