@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     fn envelope(site: &str) -> Envelope {
-        let node = Node { name: "sensor-1".to_owned(), site: site.to_owned(), tags: vec!["plant".to_owned()] };
+        let node = Node { name: "sensor-1".to_owned(), site: site.to_owned(), tags: vec!["plant".to_owned()], ..Node::default() };
         Envelope::new(&node, 1_767_225_600_000_000_000)
     }
 

@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn the_event_has_what_the_collector_asks_for() {
-        let node = settings::Node { name: "n".into(), site: "3".into(), tags: vec!["a".into(), "b".into()] };
+        let node = settings::Node { name: "n".into(), site: "3".into(), tags: vec!["a".into(), "b".into()], ..Default::default() };
         let event = Value::Object(event(&facts(), &verdict(), &node, 1_700_000_001_000_000_000));
         assert_eq!((&event["start"], &event["end"]), (&json!("2023-11-14T22:13:20.500000Z"), &json!("2023-11-14T22:13:21.000000Z")));
         assert_eq!(event["service"]["type"], "zeek");

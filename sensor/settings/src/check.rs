@@ -24,6 +24,10 @@ pub(crate) fn check(s: &Sections) -> Vec<Broken> {
     rule("node.name", is_host_name(&s.node.name), &|| {
         format!("{:?} is not a node name: use letters, digits, '-' and '.', at most 253 characters", s.node.name)
     });
+    let host = &s.node.host;
+    rule("node.host", host.is_empty() || is_host_name(host) || host.parse::<std::net::IpAddr>().is_ok(), &|| {
+        format!("{host:?} is neither a host name nor an address")
+    });
     let bad_tag = s.node.tags.iter().find(|tag| tag.is_empty() || tag.chars().any(|c| c.is_control() || c == ','));
     rule("node.tags", bad_tag.is_none(), &|| {
         format!("{:?} is not a tag: no comma, no control character, not empty", bad_tag.map_or("", String::as_str))

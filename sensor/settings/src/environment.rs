@@ -27,6 +27,7 @@ pub static OVERRIDES: &[Override] = &[
     },
     Override { variable: "PCAP_ROTATE_MINUTES", key: "pcap.rotate_minutes", apply: |s, text| number(text, &mut s.pcap.rotate_minutes) },
     Override { variable: "PCAP_NODE_NAME", key: "node.name", apply: |s, text| word(text, &mut s.node.name) },
+    Override { variable: "ARKIME_LIVE_NODE_HOST", key: "node.host", apply: |s, text| word(text, &mut s.node.host) },
     Override { variable: "EXTRA_TAGS", key: "node.tags", apply: |s, text| list(text, &mut s.node.tags) },
     Override { variable: "EXTRACTED_FILE_MAX_BYTES", key: "files.max_bytes", apply: |s, text| number(text, &mut s.files.max_bytes) },
     Override { variable: "ZEEK_EXTRACTOR_MODE", key: "files.carving", apply: |s, text| parsed(text, &mut s.files.carving) },

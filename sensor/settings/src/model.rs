@@ -16,6 +16,9 @@ section! {
         /// Name of the sensor; empty takes the host's name. Letters, digits, `-` and `.`, at most 253.
         /// (Environment: PCAP_NODE_NAME)
         pub name: String = String::new();
+        /// Name or address at which Malcolm's Arkime reaches this sensor for packets; empty takes the sensor's name.
+        /// (Environment: ARKIME_LIVE_NODE_HOST)
+        pub host: String = String::new();
         /// NetBox site of the sensor, by name or number; empty for none.
         pub site: String = String::new();
         /// Tags added to every record that is forwarded.

@@ -125,6 +125,7 @@ fn the_environment_goes_over_the_file() {
                 "PCAP_ROTATE_MINUTES" => "5",
                 "PCAP_NODE_NAME" => "sensor-7",
                 "EXTRA_TAGS" => "plant,line 3",
+                "ARKIME_LIVE_NODE_HOST" => "192.0.2.7",
                 "EXTRACTED_FILE_MAX_BYTES" => "1000",
                 "ZEEK_EXTRACTOR_MODE" => "all",
                 "FILESCAN_PRESERVATION" => "none",
@@ -141,6 +142,7 @@ fn the_environment_goes_over_the_file() {
     assert_eq!((settings.pcap.rotate_megabytes, settings.pcap.rotate_minutes), (100, 5));
     assert_eq!(settings.node.name, "sensor-7");
     assert_eq!(settings.node.tags, ["plant", "line 3"]);
+    assert_eq!(settings.node.host, "192.0.2.7");
     assert_eq!(settings.files.max_bytes, 1000);
     assert_eq!(settings.opensearch.hosts, ["https://malcolm:9200".parse().unwrap()]);
     assert_eq!(settings.opensearch.password_file, Some(PathBuf::from("/run/curlrc")));
@@ -155,6 +157,7 @@ fn a_wrong_variable_is_named_as_the_place() {
     );
     assert!(with("PCAP_ROTATE_MEGABYTES", "0").unwrap_err().to_string().starts_with("environment variable PCAP_ROTATE_MEGABYTES"));
     assert!(with("PCAP_NODE_NAME", "no spaces").unwrap_err().to_string().contains("PCAP_NODE_NAME"));
+    assert!(with("ARKIME_LIVE_NODE_HOST", "a b").unwrap_err().to_string().contains("neither a host name"));
     assert!(with("PCAP_IFACE", "eth/1").unwrap_err().to_string().contains("ip -brief link"));
     assert!(with("PCAP_IFACE", "eth1,eth1").unwrap_err().to_string().contains("twice"));
     assert!(with("ZEEK_EXTRACTOR_MODE", "some").unwrap_err().to_string().contains("notcommtxt"));

@@ -207,16 +207,16 @@ fn destination(of: &settings::control::Destination) -> Destination {
         class: if collector.state == "connected" { "good" } else { "bad" },
         last_error: collector.last_error.clone(),
     });
-    Destination {
-        name: of.name.clone(),
-        collectors: collectors.collect(),
-        queue: vec![
-            ("records waiting", format::count(of.spool.records)),
-            ("spool on disk", format::bytes(of.spool.bytes)),
-            ("acknowledged", format::count(of.spool.acknowledged)),
-            ("lost", format::count(of.spool.lost)),
-        ],
+    let mut queue = vec![
+        ("records waiting", format::count(of.spool.records)),
+        ("spool on disk", format::bytes(of.spool.bytes)),
+        ("acknowledged", format::count(of.spool.acknowledged)),
+        ("lost", format::count(of.spool.lost)),
+    ];
+    if of.refused > 0 {
+        queue.push(("refused, kept beside the spool", format::count(of.refused)));
     }
+    Destination { name: of.name.clone(), collectors: collectors.collect(), queue }
 }
 
 /// The bit rates of the last minutes as points of a polyline.

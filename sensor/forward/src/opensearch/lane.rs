@@ -23,6 +23,12 @@ use crate::backoff::Backoff;
 /// that is a quarter of an hour; then it is the document.
 const MAX_TRIES: u8 = 16;
 
+/// Bytes of a request that every proxy lets through.
+const LEAST: usize = 64 << 10;
+
+/// Requests that must go well before a larger one is tried again.
+const FORGIVEN: u32 = 64;
+
 /// Why a lane stops working for a while.
 #[derive(Debug)]
 pub(crate) struct Trouble {
@@ -81,10 +87,10 @@ enum Next {
 
 impl Lane {
     pub(crate) async fn run(mut self) {
-        let mut backoff = Backoff::new(self.timing.backoff.0, self.timing.backoff.1);
+        let mut pace = Pace::new(&self.timing);
         let mut client = None;
         loop {
-            let outcome = self.turn(&mut client, &mut backoff).await;
+            let outcome = self.turn(&mut client, &mut pace).await;
             match outcome {
                 Ok(true) => {}
                 Ok(false) => return,
@@ -95,7 +101,7 @@ impl Lane {
                         continue;
                     }
                     self.board.failed(self.place, &trouble.reason);
-                    let wait = backoff.next().max(trouble.retry_after.unwrap_or_default().min(self.timing.retry_after));
+                    let wait = pace.backoff.next().max(trouble.retry_after.unwrap_or_default().min(self.timing.retry_after));
                     if *self.stopping.borrow() {
                         return;
                     }
@@ -109,7 +115,7 @@ impl Lane {
     }
 
     /// One step of work; `false` when there is no more to do.
-    async fn turn(&mut self, client: &mut Option<Client>, backoff: &mut Backoff) -> Result<bool, Trouble> {
+    async fn turn(&mut self, client: &mut Option<Client>, pace: &mut Pace) -> Result<bool, Trouble> {
         if client.as_ref().is_none_or(Client::is_closed) {
             *client = Some(self.connect().await?);
         }
@@ -135,7 +141,7 @@ impl Lane {
             }
             Next::Latest(record) => drop(client.bulk(record).await?),
             Next::Job(job) => {
-                let delivered = self.deliver(client, &job, backoff).await;
+                let delivered = self.deliver(client, &job, pace).await;
                 if delivered.is_err() {
                     self.work.give_back(&job);
                 }
@@ -189,41 +195,54 @@ impl Lane {
     }
 
     /// Sends a batch until every document of it is answered for.
-    async fn deliver(&self, client: &mut Client, job: &Job, backoff: &mut Backoff) -> Result<(), Trouble> {
+    async fn deliver(&self, client: &mut Client, job: &Job, pace: &mut Pace) -> Result<(), Trouble> {
         let records: Vec<&[u8]> = job.batch.iter().collect();
         let targets: Vec<Option<Target>> = records.iter().map(|record| action::parse(record).map(|(target, _)| target)).collect();
         let mut tries = vec![0_u8; records.len()];
         // Without an answer yet, oldest first.
         let mut pending: Vec<usize> = (job.done..records.len()).collect();
-        // The batch was made to fit into one request; only an answer says otherwise.
-        let mut most = Portion { bytes: usize::MAX, documents: usize::MAX };
+        let mut most = Portion { bytes: pace.bytes, documents: usize::MAX };
         while !pending.is_empty() {
             let count = most.of(&records, &targets, &pending);
             let sent: Vec<usize> = pending.drain(..count).collect();
             let body = sent.iter().filter_map(|at| records.get(*at)).copied().collect::<Vec<_>>().concat();
-            let begun = Instant::now();
-            let reply = client.bulk(body).await?;
+            let (begun, bytes) = (Instant::now(), body.len());
+            let reply = match client.bulk(body).await {
+                Ok(reply) => reply,
+                Err(broken) => {
+                    if matches!(broken, Broken::Failed(_)) {
+                        // Small requests break for other reasons.
+                        pace.too_much(bytes.max(2 * LEAST));
+                    }
+                    return Err(broken.into());
+                }
+            };
             self.board.answered(begun.elapsed());
             let answer = match self.judge(&reply)? {
                 Verdict::Items(answer) => answer,
                 Verdict::Whole(reason) => {
                     let status = reply.status.as_u16();
+                    if status == 413 {
+                        pace.too_much(bytes);
+                        most.bytes = pace.bytes;
+                    }
                     match sent.as_slice() {
                         // One document alone is too large, or breaks the request.
                         [only] => self.refuse(&records, vec![(*only, status, reason)])?,
-                        _ => pending.splice(0..0, most.halve(&sent, &records, status == 413)).for_each(drop),
+                        _ => pending.splice(0..0, most.halve(&sent)).for_each(drop),
                     }
                     self.work.settle(job, done(&pending, records.len()));
                     continue;
                 }
             };
             most.grow();
+            pace.went_well();
             let told = self.sort(answer, &sent, &targets, &mut tries)?;
             pending.splice(0..0, told.later.iter().map(|(at, ..)| *at));
             self.refuse(&records, told.refused)?;
             self.work.settle(job, done(&pending, records.len()));
             if told.taken > 0 {
-                backoff.reset();
+                pace.backoff.reset();
                 self.board.taken(self.place, told.taken);
             }
             if let Some((_, status, reason)) = told.later.first() {
@@ -232,7 +251,7 @@ impl Lane {
                     return Err(Trouble::new(format!("{} refuses documents ({status}, {}): {}", self.host, reason.kind, reason.text())));
                 }
                 debug!(host = %self.host, documents = told.later.len(), status, kind = reason.kind, "documents are sent again");
-                tokio::time::sleep(backoff.next()).await;
+                tokio::time::sleep(pace.backoff.next()).await;
             }
         }
         Ok(())
@@ -312,6 +331,34 @@ struct Told {
     later: Vec<(usize, u16, Reason)>,
 }
 
+/// How a host is treated, as it has shown itself so far.
+struct Pace {
+    backoff: Backoff,
+    /// Bytes of one request: fewer than the settings say where more broke the connection, or was too large. A proxy that
+    /// hangs up in the middle of a request has no way to say why.
+    bytes: usize,
+    /// Requests since then that went well.
+    well: u32,
+}
+
+impl Pace {
+    fn new(timing: &Timing) -> Self {
+        Self { backoff: Backoff::new(timing.backoff.0, timing.backoff.1), bytes: usize::MAX, well: 0 }
+    }
+
+    fn too_much(&mut self, bytes: usize) {
+        (self.bytes, self.well) = ((bytes / 2).max(1), 0);
+    }
+
+    /// It may have been another reason: after a while more is tried again.
+    fn went_well(&mut self) {
+        self.well += 1;
+        if self.well >= FORGIVEN {
+            (self.bytes, self.well) = (self.bytes.saturating_mul(2), 0);
+        }
+    }
+}
+
 /// How much goes into one request.
 struct Portion {
     bytes: usize,
@@ -332,12 +379,9 @@ impl Portion {
         fits.count().max(1).min(pending.len())
     }
 
-    /// Half of what was sent, which is given back. What was too large stays so: the bytes do not grow again.
-    fn halve(&mut self, sent: &[usize], records: &[&[u8]], too_large: bool) -> Vec<usize> {
+    /// Half of what was sent, which is given back.
+    fn halve(&mut self, sent: &[usize]) -> Vec<usize> {
         self.documents = (sent.len() / 2).max(1);
-        if too_large {
-            self.bytes = sent.iter().filter_map(|at| records.get(*at)).map(|record| record.len()).sum::<usize>() / 2;
-        }
         sent.to_vec()
     }
 

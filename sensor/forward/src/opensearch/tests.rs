@@ -284,6 +284,25 @@ async fn what_does_not_fit_the_mapping_is_put_aside_with_the_reason_and_the_rest
 }
 
 #[tokio::test]
+async fn what_is_refused_stays_in_the_queue_while_it_cannot_be_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let peer = Peer::start(folder.path()).await;
+    let mut sensor = Sensor::start(peer.settings());
+    let place = sensor.folder.path().join("refused.ndjson");
+    // A folder where the file should be.
+    std::fs::create_dir(&place).unwrap();
+    sensor.put(0..5);
+    sensor.drained().await;
+    sensor.intake.put(Operation::Index, INDEX, "261124-bad", b"{\"n\":{}}");
+    sensor.put(5..6);
+    sensor.fails_with("documents that were refused cannot be written to").await;
+    assert_eq!(sensor.intake.stats().waiting, 2);
+    std::fs::remove_dir(&place).unwrap();
+    sensor.drained().await;
+    assert_eq!((sensor.refused().len(), peer.numbers()), (1, all(6)));
+}
+
+#[tokio::test]
 async fn trouble_is_told_in_the_operators_words() {
     let folder = tempfile::tempdir().unwrap();
     let protected = |options: &mut peer::Options| options.user = Some(("malcolm".into(), "right".into()));
@@ -416,4 +435,63 @@ async fn of_a_state_only_the_newest_is_sent() {
         }
     };
     timeout(DEADLINE, polled).await.unwrap();
+}
+
+/// A proxy that answers a request of more than `most` bytes with 413 as soon as it has read its head, and hangs up on the rest.
+async fn rude_proxy(most: usize) -> (SocketAddr, watch::Receiver<usize>) {
+    use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (documents, taken) = watch::channel(0);
+    let documents = Arc::new(documents);
+    tokio::spawn(async move {
+        while let Ok((tcp, _)) = listener.accept().await {
+            let documents = Arc::clone(&documents);
+            tokio::spawn(async move {
+                let mut stream = BufReader::new(tcp);
+                loop {
+                    let (mut length, mut line) = (0, String::new());
+                    while stream.read_line(&mut line).await.is_ok_and(|read| read > 2) {
+                        if let Some(text) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                            length = text.trim().parse().unwrap();
+                        }
+                        line.clear();
+                    }
+                    if line.is_empty() {
+                        return;
+                    }
+                    if length > most {
+                        let _ = stream.write_all(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").await;
+                        return;
+                    }
+                    let mut body = vec![0; length];
+                    stream.read_exact(&mut body).await.unwrap();
+                    let count = body.iter().filter(|byte| **byte == b'\n').count() / 2;
+                    let items = vec![json!({"index": {"status": 201}}); count];
+                    let answer =
+                        json!({"items": items, "arkime_sessions3_template": {"mappings": {"_meta": {"molochDbVersion": 86}}}}).to_string();
+                    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", answer.len());
+                    stream.write_all(format!("{head}{answer}").as_bytes()).await.unwrap();
+                    documents.send_modify(|all| *all += count);
+                }
+            });
+        }
+    });
+    (address, taken)
+}
+
+#[tokio::test]
+async fn a_proxy_that_hangs_up_on_what_is_too_large_gets_less() {
+    let (address, mut taken) = rude_proxy(100_000).await;
+    let hosts = vec![format!("http://{address}").parse().unwrap()];
+    let mut sensor = Sensor::start(OpenSearch { hosts, compression: 0, ..OpenSearch::default() });
+    for number in 0..2000 {
+        let document = json!({"n": number, "text": "x".repeat(2000)}).to_string();
+        sensor.intake.put(Operation::Index, INDEX, &number.to_string(), document.as_bytes());
+    }
+    sensor.intake.flush();
+    sensor.drained().await;
+    timeout(DEADLINE, taken.wait_for(|taken| *taken >= 2000)).await.unwrap().unwrap();
+    assert!(sensor.refused().is_empty());
 }

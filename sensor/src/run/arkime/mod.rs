@@ -77,7 +77,7 @@ fn add_sensor(settings: &Settings, (folder, budget): (&Path, u64), sessions: Del
         newest,
         events,
         files: Files::new(&settings.node.name),
-        statistics: Statistics::new(&settings.node.name, captures),
+        statistics: Statistics::new(&settings.node, captures),
     };
     // The house has its last words before the delivery may end.
     let (living, mut gone) = watch::channel(());

@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use forward::opensearch::{Intake, Operation, record};
 use serde_json::{Value, json};
+use settings::Node;
 
 use super::Delivered;
 use crate::run::{Status, health::resident, worker::Counted};
@@ -26,6 +27,8 @@ const MEGA: u64 = 1_000_000;
 /// Makes the documents.
 pub(super) struct Statistics {
     node: String,
+    /// Where Arkime's viewer asks this sensor for packets.
+    host: String,
     /// Folder of the captures.
     captures: Option<PathBuf>,
     started: i64,
@@ -51,9 +54,10 @@ struct Sample {
 }
 
 impl Statistics {
-    pub(super) fn new(node: &str, captures: Option<PathBuf>) -> Self {
+    pub(super) fn new(node: &Node, captures: Option<PathBuf>) -> Self {
         let begun = Sample { at: Some(Instant::now()), cpu: cpu_seconds(), ..Sample::default() };
-        Self { node: node.to_owned(), captures, started: jiff::Timestamp::now().as_second(), told: [Some(begun); 4] }
+        let host = if node.host.is_empty() { node.name.clone() } else { node.host.clone() };
+        Self { node: node.name.clone(), host, captures, started: jiff::Timestamp::now().as_second(), told: [Some(begun); 4] }
     }
 
     /// Puts the steps of the history that are due into the queue; gives the newest state.
@@ -95,7 +99,7 @@ impl Statistics {
         let fields = [
             ("ver", json!(concat!("tenrec-", env!("CARGO_PKG_VERSION")))),
             ("nodeName", json!(self.node)),
-            ("hostname", json!(self.node)),
+            ("hostname", json!(self.host)),
             ("interval", json!(step)),
             ("currentTime", json!(now.as_second())),
             ("usedSpaceM", json!(state.used / MEGA)),
@@ -247,7 +251,7 @@ mod tests {
 
     #[test]
     fn a_document_has_arkimes_fields_in_arkimes_order_and_differences_since_the_last() {
-        let statistics = Statistics::new("s", None);
+        let statistics = Statistics::new(&Node { name: "s".to_owned(), host: "192.0.2.7".to_owned(), ..Node::default() }, None);
         let at = Instant::now();
         let last = Sample { at: Some(at), packets: 10, dropped: 1, cpu: 1.0, ..Sample::default() };
         let sample = Sample { at: Some(at + std::time::Duration::from_secs(2)), packets: 30, dropped: 4, cpu: 2.0, ..Sample::default() };
@@ -264,6 +268,7 @@ mod tests {
         };
         let text = statistics.document(1, jiff::Timestamp::now(), &sample, &last, &state);
         let document: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!((&document["nodeName"], &document["hostname"]), (&json!("s"), &json!("192.0.2.7")));
         assert_eq!((&document["deltaPackets"], &document["deltaDropped"], &document["deltaMS"]), (&json!(20), &json!(3), &json!(2000)));
         // One second in two: half a core.
         assert_eq!((&document["cpu"], &document["freeSpaceP"], &document["memoryP"]), (&json!(5000), &json!(25.0), &json!(33.33)));
