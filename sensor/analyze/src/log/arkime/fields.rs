@@ -72,6 +72,15 @@ impl Fields {
         self.groups.iter().any(|(known, _)| *known == path)
     }
 
+    /// The strings of a set.
+    #[cfg(test)]
+    pub(crate) fn texts(&self, path: &str) -> Vec<&str> {
+        match self.groups.iter().find(|(known, _)| *known == path) {
+            Some((_, Values::Texts(values, _))) => values.iter().map(|value| std::str::from_utf8(value).unwrap()).collect(),
+            _ => Vec::new(),
+        }
+    }
+
     /// Adds a string to a set. Bytes that are not UTF-8 are taken for Latin-1, as Arkime does.
     pub fn text(&mut self, path: &'static str, value: &[u8]) {
         self.add_text(path, value, true);

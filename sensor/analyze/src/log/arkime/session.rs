@@ -212,6 +212,11 @@ impl Session {
         stray.read(payload, &mut self.fields);
     }
 
+    /// Ends it: what is only told at the end is told now.
+    pub(super) fn end(&mut self) {
+        self.talk.end(&mut self.fields);
+    }
+
     /// The session so far as a document of its own; what comes is counted anew.
     pub(super) fn cut(&mut self) -> Self {
         if self.root.is_none() {

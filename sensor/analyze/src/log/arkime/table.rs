@@ -235,7 +235,8 @@ impl Sessions {
     }
 
     fn end(&mut self, key: &Key) {
-        let Some(session) = self.open.remove(key) else { return };
+        let Some(mut session) = self.open.remove(key) else { return };
+        session.end();
         self.ends += 1;
         self.ended_by_key.insert(*key, self.ends);
         self.ended.insert(self.ends, (session.last() + LINGER, session));
