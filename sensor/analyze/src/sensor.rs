@@ -165,6 +165,7 @@ impl Sensor {
         if let Some(sessions) = &mut self.sink.sessions {
             sessions.advance(at);
         }
+        self.alone();
     }
 
     fn pass(&mut self, at: Time) {
@@ -200,6 +201,7 @@ impl Sensor {
                 sessions.finish();
             }
         }
+        self.alone();
     }
 
     /// What was found since the last call.

@@ -6,9 +6,11 @@
 //! log of Zeek's changes. A connection with right checksums costs nothing here.
 
 use super::Sensor;
+use crate::app::{App, Scene};
+use crate::log::Alone;
 use crate::packet::Below;
 use crate::packet::ip::Ip;
-use crate::{Options, Time};
+use crate::{Direction, FlowId, FlowNotes, Options, Time, Transport};
 
 /// Flows that the second sensor follows at once.
 const MAX_FLOWS: usize = 50_000;
@@ -50,6 +52,24 @@ impl Sensor {
         sensor.tell();
         sensor.lent(false);
         self.sink.sessions = sensor.sink.sessions.take();
+    }
+
+    /// Shows the analyzers the segments that came alone, as Arkime does when it gives up waiting for the rest.
+    pub(super) fn alone(&mut self) {
+        let Some(sessions) = self.sink.sessions.as_mut().filter(|sessions| !sessions.is_lent && !sessions.alone.is_empty()) else { return };
+        for Alone { at, ends, from, data } in std::mem::take(&mut sessions.alone) {
+            self.leniently(at, |sensor| {
+                let id = FlowId { uid: sensor.sink.uids.flow(), orig: ends.orig, resp: ends.resp, transport: Transport::Tcp };
+                let mut app = App::default();
+                let mut scene = Scene { at, id, notes: &mut FlowNotes::default(), sink: &mut sensor.sink };
+                app.start(&mut scene);
+                app.stream(&mut scene, from, &data);
+                for from in [Direction::Originator, Direction::Responder] {
+                    app.end(&mut scene, from);
+                }
+                app.finish(&mut scene);
+            });
+        }
     }
 
     /// Ends what the second sensor follows.

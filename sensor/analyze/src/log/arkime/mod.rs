@@ -23,6 +23,7 @@ pub use fields::Fields;
 pub use magic::magic;
 pub use places::Place;
 pub use session::Session;
+pub(crate) use table::Alone;
 pub use table::Sessions;
 
 use super::Log;

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use super::identity::Identity;
 use super::places::{self, Place};
 use super::stray::Stray;
+use super::table::Alone;
 use super::talk::Talk;
 use super::tcp::{NO_ANSWER, Segment, Tcp};
 use super::{Fields, SESSIONS};
@@ -67,6 +68,8 @@ pub struct Session {
     pub(super) is_unsound: bool,
     /// Bytes are missing in the stream.
     pub(super) is_stalled: bool,
+    /// It was one segment of a connection.
+    is_alone: bool,
     /// Recognises the session by its first bytes, and reads what no analyzer does.
     talk: Talk,
     /// What the analyzers found.
@@ -109,6 +112,7 @@ impl Session {
             root: None,
             is_unsound: false,
             is_stalled: false,
+            is_alone: false,
             talk: Talk::default(),
             fields,
         }
@@ -121,7 +125,7 @@ impl Session {
     /// Whether what analyzers find is told: Arkime reads a TCP stream from its handshake on, as long as no bytes are
     /// missing.
     pub(super) fn is_followed(&self) -> bool {
-        !self.is_stalled && self.tcp.as_ref().is_none_or(|tcp| tcp.is_followed())
+        self.is_alone || !self.is_stalled && self.tcp.as_ref().is_none_or(|tcp| tcp.is_followed())
     }
 
     pub(super) const fn serial(&self) -> u64 {
@@ -212,9 +216,19 @@ impl Session {
         stray.read(payload, &mut self.fields);
     }
 
-    /// Ends it: what is only told at the end is told now.
-    pub(super) fn end(&mut self) {
+    /// Ends it: what is only told at the end is told now. Gives back the only segment of a connection of which nothing
+    /// else came, which the analyzers have not seen.
+    pub(super) fn end(&mut self) -> Option<Alone> {
+        let alone = self.tcp.as_mut().and_then(|tcp| tcp.lone()).map(|(from, data)| {
+            self.is_alone = true;
+            // Zeek's analyzers stay silent on it.
+            self.is_unsound = true;
+            let ports = Pair { orig: self.source.port, resp: self.destination.port };
+            self.talk.stream(from, ports, &data, &mut self.fields);
+            Alone { at: self.last, ends: Pair { orig: self.source, resp: self.destination }, from, data }
+        });
         self.talk.end(&mut self.fields);
+        alone
     }
 
     /// The session so far as a document of its own; what comes is counted anew.

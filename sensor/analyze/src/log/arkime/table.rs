@@ -14,7 +14,7 @@ use crate::flow::key::Key;
 use crate::log::Record;
 use crate::packet::Below;
 use crate::packet::ip::Ip;
-use crate::{Direction, Endpoint, FlowId, Interval, Time, Transport};
+use crate::{Direction, Endpoint, FlowId, Interval, Pair, Time, Transport};
 
 /// Arkime's `tcpTimeout`.
 const TCP_IDLE: Interval = Interval::from_secs(600);
@@ -35,6 +35,15 @@ const LINGER: Interval = Interval::from_secs(65);
 /// Sessions open or waiting at once; beyond it no new one is begun.
 const MAX_SESSIONS: usize = 1_000_000;
 
+/// A segment that came alone, in a session that has ended.
+#[derive(Debug)]
+pub(crate) struct Alone {
+    pub(crate) at: Time,
+    pub(crate) ends: Pair<Endpoint>,
+    pub(crate) from: Direction,
+    pub(crate) data: Vec<u8>,
+}
+
 /// All sessions of one worker.
 #[derive(Default)]
 pub struct Sessions {
@@ -47,6 +56,8 @@ pub struct Sessions {
     ended_by_key: AHashMap<Key, u64>,
     begun: u64,
     ends: u64,
+    /// Segments that were the only ones of their sessions, for the analyzers.
+    pub(crate) alone: Vec<Alone>,
     /// Whether these are in the hands of the sensor that does not look at checksums.
     pub(crate) is_lent: bool,
     /// Sessions that were not begun for want of room.
@@ -236,7 +247,7 @@ impl Sessions {
 
     fn end(&mut self, key: &Key) {
         let Some(mut session) = self.open.remove(key) else { return };
-        session.end();
+        self.alone.extend(session.end());
         self.ends += 1;
         self.ended_by_key.insert(*key, self.ends);
         self.ended.insert(self.ends, (session.last() + LINGER, session));
