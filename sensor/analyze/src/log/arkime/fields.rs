@@ -16,6 +16,21 @@ const MAX_NAMES: usize = 32;
 /// Objects (answers of DNS, certificates) of one session, likewise.
 const MAX_OBJECTS: usize = 1024;
 
+/// Fields that are told in all documents of a session written in parts (Arkime's `FLAG_LINKED_SESSIONS`), as are
+/// protocols and tags.
+const LASTING: [&str; 10] = [
+    "user",
+    "vni",
+    "mysql.user",
+    "mysql.version",
+    "oracle.user",
+    "oracle.host",
+    "oracle.service",
+    "postgresql.user",
+    "postgresql.db",
+    "postgresql.app",
+];
+
 /// Rows of Arkime's tables of objects.
 const BUCKETS: u32 = 13;
 
@@ -60,6 +75,11 @@ impl Fields {
     /// None yet, of a session that began at `begun`.
     pub(super) fn new(begun: Time) -> Self {
         Self { begun, ..Self::default() }
+    }
+
+    /// The session goes on in another document: what Arkime writes into all of them stays.
+    pub(super) fn go_on(&mut self) {
+        self.groups.retain(|(path, _)| LASTING.contains(path));
     }
 
     /// Time of the session's first packet.

@@ -61,6 +61,7 @@ pub struct Session {
     /// Type and code of the first ICMP message.
     icmp: Option<(u8, u8)>,
     is_closed: bool,
+    save_at: Option<Time>,
     segment: u64,
     /// Id of the first segment, once there is a second.
     root: Option<String>,
@@ -108,6 +109,7 @@ impl Session {
             tcp: (ip_proto == 6).then(Box::default),
             icmp: None,
             is_closed: false,
+            save_at: None,
             segment: 1,
             root: None,
             is_unsound: false,
@@ -231,7 +233,8 @@ impl Session {
         alone
     }
 
-    /// The session so far as a document of its own; what comes is counted anew.
+    /// The session so far as a document of its own. What comes is counted anew, but keeps the time of the first packet,
+    /// and what the session is known by.
     pub(super) fn cut(&mut self) -> Self {
         if self.root.is_none() {
             self.root = Some(self.id());
@@ -247,12 +250,29 @@ impl Session {
             ..*self
         };
         self.segment += 1;
-        self.first = self.last;
-        self.range = (self.last, self.last);
+        self.fields.go_on();
+        if let Some(tcp) = &mut self.tcp {
+            tcp.go_on();
+        }
         for side in [&mut self.sides.orig, &mut self.sides.resp] {
-            *side = Side { macs: std::mem::take(&mut side.macs), ..Side::default() };
+            *side = Side {
+                macs: std::mem::take(&mut side.macs),
+                outer_macs: std::mem::take(&mut side.outer_macs),
+                first: std::mem::take(&mut side.first),
+                ..Side::default()
+            };
         }
         done
+    }
+
+    /// When a session that goes on is written next; nothing if time does not matter.
+    pub(super) fn save_at(&self) -> Option<Time> {
+        self.save_at.filter(|_| !self.is_closed)
+    }
+
+    /// Has it written when so many whole seconds have gone by.
+    pub(super) fn save_after(&mut self, at: Time, secs: i64) {
+        self.save_at = Some(Time::from_secs(at.secs().saturating_add(secs).saturating_add(1)));
     }
 
     fn segment(&mut self, from: Direction, packet: &Ip<'_>, below: &Below, segment: Segment) -> bool {
@@ -369,7 +389,7 @@ impl Session {
             json.number("segmentCnt", self.segment);
             json.str("node", node);
             json.some_str("rootId", self.root.as_deref());
-            if !self.places.is_empty() {
+            if !self.places.is_empty() || self.segment > 1 {
                 json.integers("packetPos", places::coded(&self.places));
                 json.integers("packetLen", self.places.iter().map(|place| i64::from(place.length)));
             }

@@ -11,15 +11,17 @@ use super::session::Session;
 use super::stray::Stray;
 use super::tcp::Segment;
 use crate::flow::key::Key;
-use crate::log::Record;
+use crate::log::{Profile, Record};
 use crate::packet::Below;
 use crate::packet::ip::Ip;
 use crate::{Direction, Endpoint, FlowId, Interval, Pair, Time, Transport};
 
-/// Arkime's `tcpTimeout`.
+/// Arkime's `tcpTimeout`, also in Malcolm.
 const TCP_IDLE: Interval = Interval::from_secs(600);
-/// Arkime's `udpTimeout`.
+/// Arkime's `udpTimeout`, if nothing is configured.
 const UDP_IDLE: Interval = Interval::from_secs(60);
+/// `udpTimeout` in Malcolm's configuration of Arkime (arkime/etc/config.ini).
+const UDP_IDLE_MALCOLM: Interval = Interval::from_secs(30);
 /// Arkime's `icmpTimeout`.
 const ICMP_IDLE: Interval = Interval::from_secs(10);
 /// Arkime's `sctpTimeout`.
@@ -28,7 +30,10 @@ const SCTP_IDLE: Interval = Interval::from_secs(60);
 const OTHER_IDLE: Interval = Interval::from_secs(600);
 /// How long a TCP session stays after both sides have closed.
 const CLOSED: Interval = Interval::from_secs(5);
-/// Arkime's `maxPackets`: a session with so many is written, and goes on as the next segment.
+/// Arkime's `tcpSaveTimeout`, also in Malcolm: so long after its beginning, or after the last time, a connection that
+/// goes on is written as far as it has come.
+const SAVE: i64 = 720;
+/// Arkime's `maxPackets`, also in Malcolm: a session with so many is written, and goes on as the next segment.
 const MAX_PACKETS: usize = 10_000;
 /// How long an ended session waits for records of flows that Zeek's timeouts keep for longer.
 const LINGER: Interval = Interval::from_secs(65);
@@ -49,6 +54,7 @@ pub(crate) struct Alone {
 pub struct Sessions {
     /// Makes the ids.
     seed: u64,
+    udp_idle: Interval,
     open: AHashMap<Key, Box<Session>>,
     deadlines: BinaryHeap<Reverse<(Time, u64, Key)>>,
     /// Ended, in the order in which they did, with the time until which records are waited for.
@@ -65,9 +71,10 @@ pub struct Sessions {
 }
 
 impl Sessions {
-    /// None yet. The seed makes the ids of their documents.
-    pub(crate) fn new(seed: u64) -> Self {
-        Self { seed, ..Self::default() }
+    /// None yet. The seed makes the ids of their documents, the profile says whose Arkime they are like.
+    pub(crate) fn new(seed: u64, profile: Profile) -> Self {
+        let udp_idle = if profile == Profile::Malcolm { UDP_IDLE_MALCOLM } else { UDP_IDLE };
+        Self { seed, udp_idle, ..Self::default() }
     }
 
     /// Counts an IP packet that carries no other one; whether its session has had wrong checksums.
@@ -179,11 +186,16 @@ impl Sessions {
         {
             self.deadlines.pop();
             let Some(session) = self.open.get(&key).filter(|session| session.serial() == serial) else { continue };
-            let until = session.last() + if session.is_closed() { CLOSED } else { idle(session.ip_proto()) };
+            let until = session.last() + if session.is_closed() { CLOSED } else { idle(session.ip_proto(), self.udp_idle) };
             if until < now {
                 self.end(&key);
             } else if !session.is_closed() {
-                self.deadlines.push(Reverse((until, serial, key)));
+                let next = session.save_at().map_or(until, |save| until.min(save));
+                if next <= now {
+                    self.save(&key, now);
+                } else {
+                    self.deadlines.push(Reverse((next, serial, key)));
+                }
             }
         }
     }
@@ -228,7 +240,10 @@ impl Sessions {
             self.begun += 1;
             let mut session = Box::new(new(self.begun));
             session.seed(self.seed);
-            self.deadlines.push(Reverse((at + idle(session.ip_proto()), self.begun, key)));
+            if session.ip_proto() == 6 {
+                session.save_after(at, SAVE);
+            }
+            self.deadlines.push(Reverse((at + idle(session.ip_proto(), self.udp_idle), self.begun, key)));
             self.open.insert(key, session);
         }
         self.open.get_mut(&key).map(Box::as_mut)
@@ -236,13 +251,23 @@ impl Sessions {
 
     /// Writes a session that has become too long, and goes on with the next segment.
     fn cut(&mut self, key: &Key) {
-        let Some(session) = self.open.get_mut(key) else { return };
-        if session.places().len() >= MAX_PACKETS {
-            let segment = session.cut();
-            self.ends += 1;
-            let until = segment.last();
-            self.ended.insert(self.ends, (until, Box::new(segment)));
+        if let Some(session) = self.open.get(key)
+            && session.places().len() >= MAX_PACKETS
+        {
+            self.save(key, session.last());
         }
+    }
+
+    fn save(&mut self, key: &Key, now: Time) {
+        let Some(session) = self.open.get_mut(key) else { return };
+        let segment = session.cut();
+        if session.save_at().is_some() {
+            session.save_after(now, SAVE);
+        }
+        let until = session.save_at().unwrap_or(now).min(session.last() + idle(session.ip_proto(), self.udp_idle));
+        self.deadlines.push(Reverse((until.max(now + Interval::from_secs(1)), session.serial(), *key)));
+        self.ends += 1;
+        self.ended.insert(self.ends, (segment.last(), Box::new(segment)));
     }
 
     fn end(&mut self, key: &Key) {
@@ -278,10 +303,10 @@ const fn name(protocol: u8) -> &'static str {
     }
 }
 
-const fn idle(protocol: u8) -> Interval {
+const fn idle(protocol: u8, udp: Interval) -> Interval {
     match protocol {
         6 => TCP_IDLE,
-        17 => UDP_IDLE,
+        17 => udp,
         1 | 58 => ICMP_IDLE,
         132 => SCTP_IDLE,
         _ => OTHER_IDLE,

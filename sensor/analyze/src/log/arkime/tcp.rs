@@ -149,6 +149,13 @@ impl Tcp {
         self.has_handshake && !self.stopped
     }
 
+    /// The session goes on in another document, which tells nothing of the beginning and counts flags anew.
+    pub(super) fn go_on(&mut self) {
+        self.flags = Flags::default();
+        self.isns.clear();
+        (self.syn_at, self.ack_at) = (None, None);
+    }
+
     pub(super) fn isn_count(&self) -> u64 {
         self.isns.len() as u64
     }
