@@ -10,6 +10,7 @@
 mod classify;
 mod fields;
 mod identity;
+mod lease;
 mod magic;
 mod parsers;
 mod places;

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::identity::Identity;
+use super::lease::Lease;
 use super::places::{self, Place};
 use super::stray::Stray;
 use super::table::Alone;
@@ -58,6 +59,7 @@ pub struct Session {
     vlans: Vec<u16>,
     places: Vec<Place>,
     tcp: Option<Box<Tcp>>,
+    lease: Option<Lease>,
     /// Type and code of the first ICMP message.
     icmp: Option<(u8, u8)>,
     is_closed: bool,
@@ -107,6 +109,7 @@ impl Session {
             vlans: Vec::new(),
             places: Vec::new(),
             tcp: (ip_proto == 6).then(Box::default),
+            lease: None,
             icmp: None,
             is_closed: false,
             save_at: None,
@@ -118,6 +121,13 @@ impl Session {
             talk: Talk::default(),
             fields,
         }
+    }
+
+    /// All of one client's DHCP.
+    pub(super) fn of_lease(mut self, lease: Option<Lease>) -> Self {
+        self.lease = lease;
+        lease.iter().for_each(|lease| self.fields.protocol(lease.name()));
+        self
     }
 
     pub(super) const fn seed(&mut self, seed: u64) {
@@ -169,6 +179,10 @@ impl Session {
     }
 
     pub(super) fn is_from(&self, src: Endpoint, dst: Endpoint) -> bool {
+        if self.lease.is_some() {
+            // Client and server may have other addresses from message to message.
+            return self.source.port == src.port && self.destination.port == dst.port;
+        }
         self.source == src && self.destination == dst
     }
 
@@ -200,6 +214,10 @@ impl Session {
         side.data = side.data.saturating_add(packet.payload_len.saturating_sub(header) as u64);
         if packet.protocol == 17 {
             let data = packet.payload.get(header..).unwrap_or_default();
+            if let Some(lease) = self.lease {
+                lease.read(data, &mut self.fields);
+                return false;
+            }
             if side.first.is_empty() {
                 side.show(data);
             }
@@ -455,6 +473,9 @@ impl Session {
 
     /// Only of the protocols that Arkime computes it for.
     fn community_id(&self) -> Option<String> {
+        if self.lease.is_some() {
+            return None;
+        }
         if !matches!(self.ip_proto, 1 | 6 | 17 | 50 | 58 | 132) || self.transport == Transport::Other(17) {
             return None;
         }

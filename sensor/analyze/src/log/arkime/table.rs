@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use ahash::AHashMap;
 
 use super::Fields;
+use super::lease::Lease;
 use super::session::Session;
 use super::stray::Stray;
 use super::tcp::Segment;
@@ -107,19 +108,22 @@ impl Sessions {
         {
             self.end(&key);
         }
+        let lease = if packet.protocol == 17 { Lease::of(ports, packet.payload.get(8..).unwrap_or_default()) } else { None };
+        let key = lease.map_or(key, |(_, key)| key);
+        let lease = lease.map(|(lease, _)| lease);
         let is_lent = self.is_lent;
         let flipped = segment.is_some_and(Segment::is_answer);
         let Some(session) = self.session(key, below.at, |serial| {
             let (from, to) = if flipped { (dst, src) } else { (src, dst) };
-            Session::new(serial, key, from, to, transport, packet.protocol, name(packet.protocol), below)
+            Session::new(serial, key, from, to, transport, packet.protocol, name(packet.protocol), below).of_lease(lease)
         }) else {
             return false;
         };
         if !is_sound || is_lent {
             session.is_unsound = true;
         }
-        let from =
-            if matches!(packet.protocol, 2 | 103) || session.is_from(src, dst) { Direction::Originator } else { Direction::Responder };
+        let is_from = matches!(packet.protocol, 2 | 103) || session.is_from(src, dst);
+        let from = if is_from { Direction::Originator } else { Direction::Responder };
         let closes = session.packet(from, packet, below, segment);
         let is_unsound = session.is_unsound;
         if closes {
