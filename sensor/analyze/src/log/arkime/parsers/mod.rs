@@ -20,6 +20,7 @@ mod openvpn;
 mod radius;
 mod s7comm;
 mod sip;
+mod smb;
 mod snmp;
 mod stun;
 
@@ -38,6 +39,7 @@ pub(super) use openvpn::{control_key, openvpn_datagrams, openvpn_stream};
 pub(super) use radius::radius;
 pub(super) use s7comm::{is_s7comm, s7comm};
 pub(super) use sip::{sip_datagram, sip_stream};
+pub(super) use smb::smb;
 pub(super) use snmp::{is_snmp, snmp};
 pub(super) use stun::{COOKIE as STUN_COOKIE, stun_datagram, stun_stream};
 
