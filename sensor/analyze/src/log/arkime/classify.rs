@@ -143,6 +143,12 @@ static CLASSIFIERS: &[Classifier] = &[
         let rest = b.data.get(5..).unwrap_or_default().to_ascii_lowercase();
         memchr::memmem::find(&rest, b"imap").is_some()
     }),
+    tcp("irc", b":").when(|b| b.len() >= 8 && b.contains(0, b" NOTICE ")).read(parsers::irc),
+    tcp("irc", b"NOTICE AUTH").read(parsers::irc),
+    tcp("irc", b"NICK ").when(|b| b.len() >= 8).read(parsers::irc),
+    // FTP has such a command, too.
+    tcp("irc", b"USER ").when(|b| b.contains(0, b"\nNICK ") || b.contains(0, b" +iw ")).read(parsers::irc),
+    tcp("irc", b"CAP REQ ").read(parsers::irc),
     udp("isakmp", b"").when(is_isakmp).read(parsers::isakmp),
     tcp("jabber", b"<?xml").when(|b| b.contains(5, b"jabber")),
     tcp("kafka", b"\x00\x00").when(|b| {
@@ -188,6 +194,8 @@ static CLASSIFIERS: &[Classifier] = &[
     udp("rip", b"\x02\x02\x00\x00").when(|b| b.has_port(520)),
     tcp("rmi", b"JRMI\x00\x02K"),
     tcp("s7comm", b"\x03\x00").when(|b| parsers::is_s7comm(b.data)).read(parsers::s7comm),
+    tcp("rpc-over-http", b"RPC_IN_DATA "),
+    tcp("rpc-over-http", b"RPC_OUT_DATA "),
     udp("safet", b"").when(|b| b.has_port(23294) && b.len() >= 24 && usize::from(b.at(2)) == b.len()),
     tcp("sccp", b"").when(|b| {
         b.from.is_orig() && b.ports.resp == 2000 && b.len() > 20 && b.len() >= usize::from(b.at(0)) + 8
@@ -228,6 +236,7 @@ static CLASSIFIERS: &[Classifier] = &[
     both("tacacs", b"\xc1\x01\x01").when(|b| b.has_port(49)),
     both("tacacs", b"\xc1\x01\x02").when(|b| b.has_port(49)),
     tcp("tds", b"\x02\x00\x02\x00\x00\x00\x01\x00").when(|b| b.from.is_orig() && b.len() >= 512).read(parsers::tds),
+    tcp("tls", b"\x16\x03").when(|b| b.len() >= 6 && b.at(2) <= 3 && matches!(b.at(5), 1 | 2)),
     udp("tftp", b"\x00").when(is_tftp).read(parsers::tftp),
     tcp("telnet", b"\xff").when(|b| b.from.is_orig() && b.ports.resp == 23 && b.len() >= 3 && b.at(1) >= 0xfa),
     tcp("thrift", b"\x80\x01\x00\x01\x00\x00\x00"),

@@ -136,6 +136,20 @@ impl Fields {
         self.text(path, addr.to_string().as_bytes());
     }
 
+    /// Adds an address as somebody has written it, perhaps with leading zeros; what is none is left out.
+    pub fn written_ip(&mut self, path: &'static str, text: &[u8]) {
+        let Ok(text) = std::str::from_utf8(text) else { return };
+        let text = text.trim();
+        let short = |part| match str::trim_start_matches(part, '0') {
+            "" => "0",
+            part => part,
+        };
+        let short: Vec<_> = text.split('.').map(short).collect();
+        if let Some(addr) = text.parse().ok().or_else(|| short.join(".").parse().ok()) {
+            self.ip(path, addr);
+        }
+    }
+
     /// Counts one up in the field whose name ends in `name`.
     pub fn count_of(&mut self, path: &'static str, name: &[u8]) {
         let name = utf8(name);
@@ -221,6 +235,12 @@ impl Fields {
         if !self.protocols.contains(&name) {
             self.protocols.push(name);
         }
+    }
+
+    /// Takes back a protocol and all that was told of it.
+    pub fn forget(&mut self, protocol: &str) {
+        self.protocols.retain(|name| *name != protocol);
+        self.groups.retain(|(path, _)| path.split_once('.').is_none_or(|(group, _)| group != protocol));
     }
 
     /// Tags the session.

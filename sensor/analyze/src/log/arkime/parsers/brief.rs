@@ -25,6 +25,33 @@ pub(in super::super) fn bgp(_: &Beginning<'_>) -> Box<dyn Parser> {
     })
 }
 
+/// IRC (RFC 2812): names and channels of the client, told at the beginnings of its lines.
+pub(in super::super) fn irc(_: &Beginning<'_>) -> Box<dyn Parser> {
+    struct Lines {
+        is_within: bool,
+    }
+    impl Parser for Lines {
+        fn read(&mut self, from: crate::Direction, data: &[u8], fields: &mut Fields) -> bool {
+            if from.is_orig() {
+                for line in data.split_inclusive(|byte| *byte == b'\n') {
+                    // Some clients put zeros between lines.
+                    let zeros = line.iter().take_while(|byte| **byte == 0).count();
+                    let line = line.get(zeros..).unwrap_or_default();
+                    let is_within = std::mem::replace(&mut self.is_within, !line.ends_with(b"\n"));
+                    let word = |rest: &[u8]| rest.iter().position(|byte| matches!(byte, b' ' | b'\r' | b'\n')).unwrap_or(rest.len());
+                    for (command, path) in [(&b"JOIN "[..], "irc.channel"), (b"NICK ", "irc.nick")] {
+                        if let Some(rest) = line.strip_prefix(command).filter(|rest| !is_within && !rest.is_empty()) {
+                            fields.some(path, rest.get(..word(rest)));
+                        }
+                    }
+                }
+            }
+            true
+        }
+    }
+    Box::new(Lines { is_within: false })
+}
+
 /// Oracle's call, in which the listener is told what is looked for: `(...(HOST=db)(USER=scott)...)`.
 pub(in super::super) fn oracle(_: &Beginning<'_>) -> Box<dyn Parser> {
     pieces(|_, data, fields| {

@@ -25,7 +25,7 @@ mod snmp;
 mod stun;
 
 pub(super) use bacnet::bacnet;
-pub(super) use brief::{bgp, oracle, ptp, tds, tftp};
+pub(super) use brief::{bgp, irc, oracle, ptp, tds, tftp};
 pub(super) use diameter::diameter;
 pub(super) use dnp3::{dnp3_datagram, dnp3_stream};
 pub(super) use enip::{enip_datagram, enip_stream, is_enip};
