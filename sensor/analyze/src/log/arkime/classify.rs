@@ -151,9 +151,7 @@ static CLASSIFIERS: &[Classifier] = &[
     tcp("irc", b"CAP REQ ").read(parsers::irc),
     udp("isakmp", b"").when(is_isakmp).read(parsers::isakmp),
     tcp("jabber", b"<?xml").when(|b| b.contains(5, b"jabber")),
-    tcp("kafka", b"\x00\x00").when(|b| {
-        b.len() >= 10 && b.at(4) == 0 && b.at(5) <= 6 && b.at(7) == 0 && b.len() == 4 + b.u16(2)
-    }),
+    tcp("kafka", b"\x00\x00").when(|b| b.len() >= 10 && b.at(4) == 0 && b.at(5) <= 6 && b.at(7) == 0 && b.len() == 4 + b.u16(2)),
     both("ldap", b"\x30").when(|b| parsers::is_ldap(b.data)).read(parsers::ldap),
     tcp("lmtp", b"220 ").when(|b| b.contains(0, b"LMTP")),
     tcp("memcached", b"flush_all"),
@@ -175,7 +173,10 @@ static CLASSIFIERS: &[Classifier] = &[
     tcp("opcua", b"HELF").when(|b| b.len() >= 8).read(parsers::opcua),
     udp("openvpn", b"\x38").when(|b| parsers::control_key(b.data).is_some()).read(parsers::openvpn_datagrams),
     tcp("openvpn", b"\x38").at(2).when(is_openvpn).read(parsers::openvpn_stream),
-    tcp("oracle", b"\x00\x00\x01\x00\x00\x00").at(2).when(|b| b.from.is_orig() && b.len() > 27 && b.u16(0) == b.len()).read(parsers::oracle),
+    tcp("oracle", b"\x00\x00\x01\x00\x00\x00")
+        .at(2)
+        .when(|b| b.from.is_orig() && b.len() > 27 && b.u16(0) == b.len())
+        .read(parsers::oracle),
     tcp("pjl", b"\x1b%-12345"),
     tcp("pjl", b"@PJL "),
     tcp("pop3", b"+OK "),
@@ -198,8 +199,7 @@ static CLASSIFIERS: &[Classifier] = &[
     tcp("rpc-over-http", b"RPC_OUT_DATA "),
     udp("safet", b"").when(|b| b.has_port(23294) && b.len() >= 24 && usize::from(b.at(2)) == b.len()),
     tcp("sccp", b"").when(|b| {
-        b.from.is_orig() && b.ports.resp == 2000 && b.len() > 20 && b.len() >= usize::from(b.at(0)) + 8
-            && b.data.get(1..8) == Some(&[0; 7])
+        b.from.is_orig() && b.ports.resp == 2000 && b.len() > 20 && b.len() >= usize::from(b.at(0)) + 8 && b.data.get(1..8) == Some(&[0; 7])
     }),
     tcp("sip", b"SIP/2.0").when(is_sip).read(parsers::sip_stream),
     tcp("sip", b"INVITE sip:").when(is_sip).read(parsers::sip_stream),
@@ -263,7 +263,8 @@ fn is_bacnet(b: &Beginning<'_>) -> bool {
 
 /// RFC 6733 §3: a length, reserved flags of 0, and a command.
 fn is_diameter(b: &Beginning<'_>) -> bool {
-    (b.has_port(3868) || b.has_port(5658)) && b.len() >= 20
+    (b.has_port(3868) || b.has_port(5658))
+        && b.len() >= 20
         && (b.at(1) != 0 || b.u16(2) >= 20)
         && b.at(4) & 0x0f == 0
         && (b.at(5) != 0 || b.u16(6) != 0)
@@ -278,9 +279,11 @@ fn is_enip_datagram(b: &Beginning<'_>) -> bool {
 /// CONNECT, whose first field is the protocol's name (OASIS MQTT 3.1.1 §3.1).
 fn is_mqtt(b: &Beginning<'_>) -> bool {
     let digits = b.data.iter().skip(1).take(4).position(|byte| byte & 0x80 == 0);
-    b.len() >= 10 && b.at(0) & 0xf0 == 0x10 && digits.and_then(|digits| b.data.get(2 + digits..)).is_some_and(|rest| {
-        rest.starts_with(b"\x00\x04MQTT") || rest.starts_with(b"\x00\x06MQIsdp")
-    })
+    b.len() >= 10
+        && b.at(0) & 0xf0 == 0x10
+        && digits
+            .and_then(|digits| b.data.get(2 + digits..))
+            .is_some_and(|rest| rest.starts_with(b"\x00\x04MQTT") || rest.starts_with(b"\x00\x06MQIsdp"))
 }
 
 fn is_nbns(b: &Beginning<'_>) -> bool {
@@ -292,14 +295,16 @@ fn is_openvpn(b: &Beginning<'_>) -> bool {
 }
 
 fn is_ptp(b: &Beginning<'_>) -> bool {
-    (b.has_port(319) || b.has_port(320)) && b.at(1) & 0x0f == 2
+    (b.has_port(319) || b.has_port(320))
+        && b.at(1) & 0x0f == 2
         && matches!(b.at(0) & 0x0f, 0..=3 | 8..=13)
-        && b.len() >= 34 && (34..=b.len()).contains(&b.u16(2))
+        && b.len() >= 34
+        && (34..=b.len()).contains(&b.u16(2))
 }
 
-/// RFC 2865 §3: a length that is the datagram's, on the old ports or the new.
+/// RFC 2865 §3: a length, after which there may be padding, on the old ports or the new.
 fn is_radius(b: &Beginning<'_>) -> bool {
-    b.len() >= 20 && b.u16(2) == b.len() && [1812, 1813, 1645, 1646, 3799].iter().any(|port| b.has_port(*port))
+    (20..=b.len()).contains(&b.u16(2)) && [1812, 1813, 1645, 1646, 3799].iter().any(|port| b.has_port(*port))
 }
 
 fn is_sip(b: &Beginning<'_>) -> bool {
@@ -314,7 +319,8 @@ fn is_snmp(b: &Beginning<'_>) -> bool {
 fn is_tftp(b: &Beginning<'_>) -> bool {
     let mut parts = b.data.get(2..).unwrap_or_default().split(|byte| *byte == 0);
     let mut is_there = || parts.next().is_some_and(|part| !part.is_empty());
-    b.has_port(69) && b.len() >= 4
+    b.has_port(69)
+        && b.len() >= 4
         && match b.at(1) {
             1 | 2 => is_there() && is_there() && parts.next().is_some(),
             3..=5 => true,

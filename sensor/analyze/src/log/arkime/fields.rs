@@ -334,7 +334,9 @@ impl Values {
     }
 }
 
+/// Text of a value, which ends at a zero, as Arkime's strings do.
 fn utf8(value: &[u8]) -> Vec<u8> {
+    let value = value.split(|byte| *byte == 0).next().unwrap_or_default();
     match std::str::from_utf8(value) {
         Ok(_) => value.to_vec(),
         Err(_) => value.iter().map(|byte| char::from(*byte)).collect::<String>().into_bytes(),

@@ -76,15 +76,10 @@ fn begins(data: &[u8]) -> Option<&'static str> {
                 .find_map(|(word, name)| contains(data, 4, word.as_bytes()).then_some(*name));
         }
         [b'#', b'!', ..] => {
-            return [
-                ("node", "application/javascript"),
-                ("perl", "text/x-perl"),
-                ("ruby", "text/x-ruby"),
-                ("python", "text/x-python"),
-            ]
-            .iter()
-            .find_map(|(word, name)| contains(data, 3, word.as_bytes()).then_some(*name))
-            .or(Some("text/x-shellscript"));
+            return [("node", "application/javascript"), ("perl", "text/x-perl"), ("ruby", "text/x-ruby"), ("python", "text/x-python")]
+                .iter()
+                .find_map(|(word, name)| contains(data, 3, word.as_bytes()).then_some(*name))
+                .or(Some("text/x-shellscript"));
         }
         [b'{', b'"', letter, ..] if letter.is_ascii_alphabetic() => return Some("application/json"),
         [b'O', ..] if data.len() > 40 && at(0, b"OggS") => {

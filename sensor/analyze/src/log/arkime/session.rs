@@ -357,7 +357,7 @@ impl Session {
         for vlan in [below.mirror_vlan, below.vlan, below.inner_vlan].into_iter().flatten() {
             remember(&mut self.vlans, vlan);
         }
-        if let Some(vni) = below.vni {
+        if let Some(vni) = below.vni.filter(|vni| *vni != 0) {
             self.fields.number("vni", i64::from(vni));
         }
     }

@@ -194,11 +194,9 @@ impl Sessions {
             if until < now {
                 self.end(&key);
             } else if !session.is_closed() {
-                let next = session.save_at().map_or(until, |save| until.min(save));
-                if next <= now {
-                    self.save(&key, now);
-                } else {
-                    self.deadlines.push(Reverse((next, serial, key)));
+                match session.save_at() {
+                    Some(save) if save <= now => self.save(&key, now),
+                    save => self.deadlines.push(Reverse((save.map_or(until, |save| until.min(save)), serial, key))),
                 }
             }
         }

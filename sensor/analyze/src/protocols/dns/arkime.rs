@@ -327,7 +327,8 @@ fn signature(sections: &mut Sections<'_>, end: usize) -> Option<String> {
     let mut signer = Vec::new();
     sections.name(&mut signer);
     let covered = kind_name(covered).map_or_else(|| format!("TYPE{covered}"), str::to_owned);
-    (!signer.is_empty()).then(|| format!("RRSIG {covered} {algorithm} {labels} {ttl} {expiration} {inception} {tag} {}", String::from_utf8_lossy(&signer)))
+    (!signer.is_empty())
+        .then(|| format!("RRSIG {covered} {algorithm} {labels} {ttl} {expiration} {inception} {tag} {}", String::from_utf8_lossy(&signer)))
 }
 
 /// RFC 4034 §5.1.
@@ -379,9 +380,10 @@ const fn class_name(class: u16) -> Option<&'static str> {
 }
 
 fn kind_name(kind: u16) -> Option<&'static str> {
-    KINDS.iter().find(|(first, names)| (*first..*first + names.len() as u16).contains(&kind)).and_then(|(first, names)| {
-        names.get(usize::from(kind - first)).copied()
-    })
+    KINDS
+        .iter()
+        .find(|(first, names)| (*first..*first + names.len() as u16).contains(&kind))
+        .and_then(|(first, names)| names.get(usize::from(kind - first)).copied())
 }
 
 /// What Arkime calls the root.
@@ -392,18 +394,89 @@ const OPCODES: [&str; 6] = ["QUERY", "IQUERY", "STATUS", "3", "NOTIFY", "UPDATE"
 const FLAGS: [&str; 7] = ["AA", "TC", "RD", "RA", "Z", "AD", "CD"];
 /// Names of status codes (IANA "DNS RCODEs"), in Arkime's spelling.
 const STATUS: [&str; 24] = [
-    "NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMPL", "REFUSED", "YXDOMAIN", "YXRRSET", "NXRRSET", "NOTAUTH", "NOTZONE", "11",
-    "12", "13", "14", "15", "BADSIG_VERS", "BADKEY", "BADTIME", "BADMODE", "BADNAME", "BADALG", "BADTRUNC", "BADCOOKIE",
+    "NOERROR",
+    "FORMERR",
+    "SERVFAIL",
+    "NXDOMAIN",
+    "NOTIMPL",
+    "REFUSED",
+    "YXDOMAIN",
+    "YXRRSET",
+    "NXRRSET",
+    "NOTAUTH",
+    "NOTZONE",
+    "11",
+    "12",
+    "13",
+    "14",
+    "15",
+    "BADSIG_VERS",
+    "BADKEY",
+    "BADTIME",
+    "BADMODE",
+    "BADNAME",
+    "BADALG",
+    "BADTRUNC",
+    "BADCOOKIE",
 ];
 /// Names of types (IANA "Resource Record (RR) TYPEs"), in runs from a first number.
 const KINDS: &[(u16, &[&str])] = &[
     (
         1,
         &[
-            "A", "NS", "MD", "MF", "CNAME", "SOA", "MB", "MG", "MR", "NULL", "WKS", "PTR", "HINFO", "MINFO", "MX", "TXT", "RP", "AFSDB",
-            "X25", "ISDN", "RT", "NSAP", "NSAP-PTR", "SIG", "KEY", "PX", "GPOS", "AAAA", "LOC", "NXT", "EID", "NIMLOC", "SRV", "ATMA",
-            "NAPTR", "KX", "CERT", "A6", "DNAME", "SINK", "OPT", "APL", "DS", "SSHFP", "IPSECKEY", "RRSIG", "NSEC", "DNSKEY", "DHCID",
-            "NSEC3", "NSEC3PARAM", "TLSA", "SMIMEA",
+            "A",
+            "NS",
+            "MD",
+            "MF",
+            "CNAME",
+            "SOA",
+            "MB",
+            "MG",
+            "MR",
+            "NULL",
+            "WKS",
+            "PTR",
+            "HINFO",
+            "MINFO",
+            "MX",
+            "TXT",
+            "RP",
+            "AFSDB",
+            "X25",
+            "ISDN",
+            "RT",
+            "NSAP",
+            "NSAP-PTR",
+            "SIG",
+            "KEY",
+            "PX",
+            "GPOS",
+            "AAAA",
+            "LOC",
+            "NXT",
+            "EID",
+            "NIMLOC",
+            "SRV",
+            "ATMA",
+            "NAPTR",
+            "KX",
+            "CERT",
+            "A6",
+            "DNAME",
+            "SINK",
+            "OPT",
+            "APL",
+            "DS",
+            "SSHFP",
+            "IPSECKEY",
+            "RRSIG",
+            "NSEC",
+            "DNSKEY",
+            "DHCID",
+            "NSEC3",
+            "NSEC3PARAM",
+            "TLSA",
+            "SMIMEA",
         ],
     ),
     (55, &["HIP", "NINFO", "RKEY", "TALINK", "CDS", "CDNSKEY", "OPENPGPKEY", "CSYNC", "ZONEMD", "SVCB", "HTTPS"]),

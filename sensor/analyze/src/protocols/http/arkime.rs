@@ -205,7 +205,6 @@ fn field_value(value: &[u8]) -> Vec<u8> {
     value.get(..MAX_VALUE).unwrap_or(value).to_ascii_lowercase()
 }
 
-
 /// RFC 6265 §4.2.1: pairs apart by semicolons.
 fn cookies(cookie: &[u8], fields: &mut Fields) {
     let mut rest = cookie.trim_ascii_start();

@@ -261,7 +261,7 @@ impl Http {
                 let (code, version) = (self.code, half.version);
                 self.tell(from, field.as_deref(), header_done.then_some((code, version)), out);
                 let half = self.halves.of_mut(from);
-                let Some(message) = half.message.as_mut() else { return None };
+                let message = half.message.as_mut()?;
                 if header_done {
                     self.keep_alive |= from.is_orig() && message.keep_alive;
                     self.close |= !from.is_orig() && message.close;

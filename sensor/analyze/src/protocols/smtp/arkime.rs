@@ -3,7 +3,6 @@
 //! Every header counts that precedes the body, encoded words are decoded (RFC 2047), and attachments in base64 are
 //! hashed; parts are found by their boundaries, wherever these stand.
 
-
 use md5::{Digest as _, Md5};
 use sha2::Sha256;
 
@@ -116,6 +115,8 @@ impl Told {
             fields.lower("email.dst", within(path, b'<', b'>'));
         } else if let Some(name) = after(b"HELO ").or_else(|| after(b"EHLO ")) {
             fields.lower("email.smtpHello", name);
+            // Servers of both greet alike.
+            fields.forget("ftp");
         } else if after(b"DATA").is_some() {
             self.state = State::Header;
         } else if let Some(rest) = after(b"AUTH LOGIN") {

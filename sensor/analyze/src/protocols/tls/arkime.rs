@@ -54,7 +54,9 @@ fn client(hello: &ClientHello<'_>, carrier: Carrier, fields: &mut Fields) {
     for (kind, data) in hello.extensions.iter() {
         match kind {
             // Arkime puts the name that a client asks for beside the hosts of HTTP.
-            extension::SERVER_NAME => server_names(data).filter(|(kind, _)| *kind == 0).for_each(|(_, name)| fields.text("http.host", name)),
+            extension::SERVER_NAME => {
+                server_names(data).filter(|(kind, _)| *kind == 0).for_each(|(_, name)| fields.text("http.host", name))
+            }
             ECH => fields.tag("tls:has_ech"),
             ESNI => fields.tag("tls:has_esni"),
             _ => {}

@@ -284,9 +284,7 @@ impl Session {
             return;
         }
         // Arkime reads the server's side alone.
-        if !client
-            && let Some(fields) = out.session()
-        {
+        if !client && let Some(fields) = out.session() {
             x509::arkime::tell(octets, fields);
         }
         let fingerprint = x509::seen(octets, first, client, out);

@@ -1,9 +1,9 @@
 //! BACnet/IP (ASHRAE 135): building automation.
 
 use super::{Parser, pieces};
+use crate::Reader;
 use crate::log::Fields;
 use crate::log::arkime::classify::Beginning;
-use crate::Reader;
 
 /// Functions of the virtual link (annex J.2).
 const FUNCTIONS: [&str; 13] = [

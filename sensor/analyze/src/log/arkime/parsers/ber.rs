@@ -24,12 +24,7 @@ pub(super) fn next<'a>(r: &mut Reader<'a>) -> Option<Element<'a>> {
             r.take(octets)?.iter().fold(0, |len, octet| len << 8 | usize::from(*octet))
         }
     };
-    Some(Element {
-        is_constructed: first & 0x20 != 0,
-        is_application: first & 0xc0 == 0x40,
-        number: first & 0x1f,
-        body: r.take_up_to(len),
-    })
+    Some(Element { is_constructed: first & 0x20 != 0, is_application: first & 0xc0 == 0x40, number: first & 0x1f, body: r.take_up_to(len) })
 }
 
 impl<'a> Element<'a> {

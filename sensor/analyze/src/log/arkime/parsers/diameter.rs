@@ -1,9 +1,9 @@
 //! Diameter (RFC 6733): commands, applications and who speaks.
 
 use super::{Frame, Parser, frames_within};
+use crate::Reader;
 use crate::log::Fields;
 use crate::log::arkime::classify::Beginning;
-use crate::Reader;
 
 const MAX_MESSAGE: usize = 65_536;
 

@@ -1,9 +1,9 @@
 //! DNP3 (IEEE 1815): addresses and functions.
 
 use super::{Frame, Parser, frames, pieces};
+use crate::Reader;
 use crate::log::Fields;
 use crate::log::arkime::classify::Beginning;
-use crate::Reader;
 
 /// Bytes before the user's data, checksum included.
 const HEADER: usize = 10;

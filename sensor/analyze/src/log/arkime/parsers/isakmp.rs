@@ -11,6 +11,7 @@ const SA_2: u8 = 33;
 const CERTIFICATE: u8 = 6;
 const CERTIFICATE_2: u8 = 37;
 const VENDOR: u8 = 13;
+const ENCRYPTED: u8 = 46;
 const VENDOR_2: u8 = 43;
 /// An X.509 certificate that signs (RFC 2408 §3.9, RFC 7296 §3.6).
 const X509_SIGNATURE: u8 = 4;
@@ -68,10 +69,11 @@ fn message(data: &[u8], fields: &mut Fields) -> Option<()> {
     if let Some(exchange) = exchange_name(is_2, exchange) {
         fields.text("isakmp.exchangeType", exchange.as_bytes());
     }
-    if flags & if is_2 { 0x08 } else { 0x01 } != 0 {
+    // Version 1 has a flag for what is encrypted, version 2 a payload around it.
+    if !is_2 && flags & 0x01 != 0 {
         return None;
     }
-    while next != 0 {
+    while !matches!(next, 0 | ENCRYPTED) {
         let kind = next;
         next = r.u8()?;
         r.skip(1)?;

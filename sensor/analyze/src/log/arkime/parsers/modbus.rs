@@ -5,12 +5,17 @@ use crate::log::Fields;
 use crate::log::arkime::classify::Beginning;
 use crate::{Direction, Pair, Reader};
 
-pub(in super::super) fn modbus(_: &Beginning<'_>) -> Box<dyn Parser> {
-    Box::<Modbus>::default()
+const PORT: u16 = 502;
+
+/// Who has the port is asked, although the session may have begun with an answer.
+pub(in super::super) fn modbus(beginning: &Beginning<'_>) -> Box<dyn Parser> {
+    let is_reversed = beginning.ports.orig == PORT && beginning.ports.resp != PORT;
+    let client = if is_reversed { Direction::Responder } else { Direction::Originator };
+    Box::new(Modbus { client, kept: Pair::default(), pieces: Pair::default() })
 }
 
-#[derive(Default)]
 struct Modbus {
+    client: Direction,
     kept: Pair<Vec<u8>>,
     /// Pieces that have come of each side: unit and protocol are told of the first alone.
     pieces: Pair<u64>,
@@ -28,7 +33,7 @@ impl Parser for Modbus {
                 Frame::Broken => return false,
                 Frame::Whole(len) => {
                     let Some(unit) = kept.get(..len) else { return true };
-                    let _ = message(from, unit, is_first, fields);
+                    let _ = message(from == self.client, unit, is_first, fields);
                     kept.drain(..len);
                 }
             }
@@ -44,16 +49,16 @@ fn length(data: &[u8]) -> Frame {
     }
 }
 
-fn message(from: Direction, data: &[u8], is_first: bool, fields: &mut Fields) -> Option<()> {
+fn message(is_request: bool, data: &[u8], is_first: bool, fields: &mut Fields) -> Option<()> {
     let mut r = Reader::new(data);
     let transaction = r.u16()?;
     r.skip(4)?;
     let (unit, mut function) = (r.u8()?, r.u8()?);
-    if !from.is_orig() && function & 0x80 != 0 {
+    if !is_request && function & 0x80 != 0 {
         function &= 0x7f;
         fields.number("modbus.exccode", i64::from(r.u8()?));
     }
-    if from.is_orig() {
+    if is_request {
         fields.number("modbus.transactionid", i64::from(transaction));
         fields.number("modbus.funccode", i64::from(function));
     }

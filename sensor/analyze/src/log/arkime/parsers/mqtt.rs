@@ -1,9 +1,9 @@
 //! MQTT 3.1, 3.1.1 and 5.0.
 
-use super::{Parser, pieces};
+use super::Parser;
 use crate::log::Fields;
 use crate::log::arkime::classify::Beginning;
-use crate::Reader;
+use crate::{Direction, Pair, Reader};
 
 const TYPES: [&str; 16] = [
     "Reserved",
@@ -24,30 +24,59 @@ const TYPES: [&str; 16] = [
     "AUTH",
 ];
 
-/// Packets are read as far as a piece of the stream holds them whole, as Arkime does.
+/// Bytes of one packet that are read.
+const MAX_PACKET: usize = 8192;
+
 pub(in super::super) fn mqtt(_: &Beginning<'_>) -> Box<dyn Parser> {
-    pieces(|_, data, fields| {
-        let mut r = Reader::new(data);
-        while packet(&mut r, fields).is_some() {}
+    Box::<Mqtt>::default()
+}
+
+#[derive(Default)]
+struct Mqtt {
+    kept: Pair<Vec<u8>>,
+    /// As the client said when it connected.
+    version: u8,
+}
+
+impl Parser for Mqtt {
+    fn read(&mut self, from: Direction, data: &[u8], fields: &mut Fields) -> bool {
+        let mut kept = std::mem::take(self.kept.of_mut(from));
+        kept.extend_from_slice(data);
+        let mut r = Reader::new(&kept);
+        loop {
+            let mut look = Reader::new(r.rest());
+            let (Some(first), Some(len)) = (look.u8(), variable(&mut look)) else { break };
+            fields.text("mqtt.type", TYPES.get(usize::from(first >> 4)).map_or(&[][..], |name| name.as_bytes()));
+            if len > MAX_PACKET {
+                fields.tag("mqtt:message-too-long");
+                return false;
+            }
+            let Some(body) = look.take(len) else { break };
+            let _ = self.packet(first, &mut Reader::new(body), fields);
+            r.skip(look.position());
+        }
+        let read = r.position();
+        kept.drain(..read);
+        *self.kept.of_mut(from) = kept;
         true
-    })
+    }
 }
 
-fn packet(r: &mut Reader<'_>, fields: &mut Fields) -> Option<()> {
-    let first = r.u8()?;
-    let len = variable(r)?;
-    let mut body = r.sub(len)?;
-    fields.text("mqtt.type", TYPES.get(usize::from(first >> 4))?.as_bytes());
-    let _ = match first >> 4 {
-        1 => connect(&mut body, fields),
-        3 => publish(&mut body, first, fields),
-        8 | 10 => topics(&mut body, fields),
-        _ => None,
-    };
-    Some(())
+impl Mqtt {
+    fn packet(&mut self, first: u8, body: &mut Reader<'_>, fields: &mut Fields) -> Option<()> {
+        match first >> 4 {
+            1 => {
+                self.version = connect(body, fields)?;
+                Some(())
+            }
+            3 => publish(body, first, fields),
+            kind @ (8 | 10) => topics(body, self.version, kind == 8, fields),
+            _ => None,
+        }
+    }
 }
 
-fn connect(r: &mut Reader<'_>, fields: &mut Fields) -> Option<()> {
+fn connect(r: &mut Reader<'_>, fields: &mut Fields) -> Option<u8> {
     if !matches!(text(r)?, b"MQTT" | b"MQIsdp") {
         return None;
     }
@@ -73,6 +102,12 @@ fn connect(r: &mut Reader<'_>, fields: &mut Fields) -> Option<()> {
             fields.text("mqtt.flags", name.as_bytes());
         }
     }
+    let _ = connect_payload(r, version, flags, fields);
+    Some(version)
+}
+
+fn connect_payload(r: &mut Reader<'_>, version: u8, flags: u8, fields: &mut Fields) -> Option<()> {
+    let has_will = flags & 0x04 != 0;
     r.skip(2)?;
     let properties = |r: &mut Reader<'_>| if version == 5 { variable(r).and_then(|len| r.skip(len)) } else { Some(()) };
     properties(r)?;
@@ -97,12 +132,16 @@ fn publish(r: &mut Reader<'_>, first: u8, fields: &mut Fields) -> Option<()> {
     Some(())
 }
 
-/// Topics of (UN)SUBSCRIBE: Arkime reads all alike, without the properties of version 5.
-fn topics(r: &mut Reader<'_>, fields: &mut Fields) -> Option<()> {
+/// Topics of SUBSCRIBE, each with options, and of UNSUBSCRIBE.
+fn topics(r: &mut Reader<'_>, version: u8, has_options: bool, fields: &mut Fields) -> Option<()> {
     r.skip(2)?;
+    if version == 5 {
+        let len = variable(r)?;
+        r.skip(len)?;
+    }
     while r.remaining() > 2 {
         some("mqtt.topic", text(r)?, fields);
-        r.skip(1)?;
+        r.skip(usize::from(has_options))?;
     }
     Some(())
 }
@@ -143,10 +182,12 @@ mod tests {
 
     #[test]
     fn a_connection_with_a_will_tells_client_will_and_user() {
-        let mut fields = Fields::default();
+        let (mut mqtt, mut fields) = (Mqtt::default(), Fields::default());
         let body = b"\x00\x04MQTT\x04\xee\x00\x3c\x00\x01c\x00\x01w\x00\x01m\x00\x02Me\x00\x01p";
         let data = [&[0x10, u8::try_from(body.len()).unwrap()][..], body].concat();
-        packet(&mut Reader::new(&data), &mut fields).unwrap();
+        for piece in data.chunks(5) {
+            assert!(mqtt.read(Direction::Originator, piece, &mut fields));
+        }
         assert_eq!(fields.texts("mqtt.clientId"), ["c"]);
         assert_eq!(fields.texts("mqtt.willTopic"), ["w"]);
         assert_eq!(fields.texts("user"), ["me"]);

@@ -3,9 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::{Parser, pieces};
+use crate::Reader;
 use crate::log::Fields;
 use crate::log::arkime::classify::Beginning;
-use crate::Reader;
 
 pub(in super::super) fn radius(_: &Beginning<'_>) -> Box<dyn Parser> {
     pieces(|_, data, fields| {

@@ -1,10 +1,10 @@
 //! SNMP: versions, communities, and what is asked for.
 
 use super::{Parser, ber, pieces};
+use crate::Reader;
 use crate::log::Fields;
 use crate::log::arkime::classify::Beginning;
 use crate::protocols::der::dotted;
-use crate::Reader;
 
 const TYPES: [&str; 8] =
     ["GetRequest", "GetNextRequest", "GetResponse", "SetRequest", "Trap", "GetBulkRequest", "InformRequest", "SNMPv2-Trap"];
@@ -79,7 +79,8 @@ fn user(mut r: Reader<'_>, fields: &mut Fields) -> Option<()> {
 }
 
 fn message(mut r: Reader<'_>, fields: &mut Fields) -> bool {
-    let Some(community) = ber::next(&mut r).filter(|element| element.number == OCTET_STRING && !element.is_constructed && !element.body.is_empty())
+    let Some(community) =
+        ber::next(&mut r).filter(|element| element.number == OCTET_STRING && !element.is_constructed && !element.body.is_empty())
     else {
         return false;
     };

@@ -3,9 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{Frame, Parser, frames, pieces};
+use crate::Reader;
 use crate::log::Fields;
 use crate::log::arkime::classify::Beginning;
-use crate::Reader;
 
 pub(in super::super) const COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
 const HEADER: usize = 20;
