@@ -26,10 +26,10 @@ pub(super) struct Beginning<'a> {
 pub(super) struct Classifier {
     /// Arkime's name of the protocol.
     pub(super) name: &'static str,
-    transport: Transport,
+    pub(super) transport: Transport,
     /// Where `bytes` have to stand.
-    offset: usize,
-    bytes: &'static [u8],
+    pub(super) offset: usize,
+    pub(super) bytes: &'static [u8],
     /// What else has to hold.
     holds: fn(&Beginning<'_>) -> bool,
     /// Reads what follows.
@@ -101,7 +101,7 @@ impl Classifier {
 }
 
 /// All that Arkime 6.7 recognises without a parser of its own, and the protocols of `parsers`.
-static CLASSIFIERS: &[Classifier] = &[
+pub(super) static CLASSIFIERS: &[Classifier] = &[
     tcp("adb", b"CNXN").when(is_adb),
     tcp("aerospike", b"\x02\x01\x00\x00\x00\x00\x00\x4enode"),
     tcp("aerospike", b"\x02\x01\x00\x00\x00\x00\x00\x23node"),
@@ -374,4 +374,46 @@ fn has_cookie(b: &Beginning<'_>) -> bool {
 fn is_syslog(b: &Beginning<'_>) -> bool {
     let digits = b.data.iter().skip(1).take_while(|byte| byte.is_ascii_digit()).count();
     matches!(b.at(1), b'1'..=b'9') && b.at(1 + digits) == b'>'
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(transport: Transport, ports: (u16, u16), data: &[u8]) -> Vec<&'static str> {
+        let beginning = Beginning { transport, from: Direction::Originator, ports: Pair { orig: ports.0, resp: ports.1 }, data };
+        of(&beginning).map(|classifier| classifier.name).collect()
+    }
+
+    #[test]
+    fn protocols_are_known_by_bytes_and_where_these_are_few_by_ports() {
+        let any = (40_000, 50_000);
+        assert_eq!(names(Transport::Tcp, any, b"\x13BitTorrent protocol"), ["bittorrent"]);
+        assert_eq!(names(Transport::Tcp, any, b"+OK ready"), ["pop3"]);
+        assert_eq!(names(Transport::Udp, any, b"\x81\x0b\x00\x08\x01\x20\xff\xff"), ["bacnet"]);
+        assert_eq!(names(Transport::Tcp, any, b"\x10\x0c\x00\x04MQTT\x04\x02\x00\x3c"), ["mqtt"]);
+        let netflow = [&[0, 5][..], &[0; 22]].concat();
+        assert_eq!(names(Transport::Udp, (1000, 2055), &netflow), ["netflow"]);
+        assert_eq!(names(Transport::Udp, any, &netflow), [""; 0]);
+    }
+
+    #[test]
+    fn bytes_of_one_transport_mean_nothing_on_the_other() {
+        assert_eq!(names(Transport::Udp, (1, 2), b"+OK ready"), [""; 0]);
+        assert_eq!(names(Transport::Tcp, (1, 2), b"+"), [""; 0], "Arkime classifies no single byte");
+    }
+
+    #[test]
+    fn no_beginning_is_too_short_or_odd() {
+        for classifier in CLASSIFIERS {
+            let mut data = vec![0; classifier.offset];
+            data.extend_from_slice(classifier.bytes);
+            data.extend_from_slice(&[0xff; 40]);
+            for len in 0..data.len() {
+                for (transport, port) in [Transport::Tcp, Transport::Udp].into_iter().zip([4500, 53]) {
+                    names(transport, (port, 502), &data[..len]);
+                }
+            }
+        }
+    }
 }

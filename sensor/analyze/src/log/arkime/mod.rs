@@ -19,6 +19,8 @@ mod stray;
 mod table;
 mod talk;
 mod tcp;
+#[cfg(test)]
+mod tests;
 
 pub use fields::Fields;
 pub use magic::magic;

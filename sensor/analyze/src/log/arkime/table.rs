@@ -111,7 +111,8 @@ impl Sessions {
         let lease = lease.map(|(lease, _)| lease);
         let is_lent = self.is_lent;
         let flipped = segment.is_some_and(Segment::is_answer);
-        let mut place = if self.at(*hint).is_some_and(|session| *session.key() == key) { Some(*hint) } else { self.open.get(&key).copied() };
+        let mut place =
+            if self.at(*hint).is_some_and(|session| *session.key() == key) { Some(*hint) } else { self.open.get(&key).copied() };
         if segment.is_some_and(Segment::is_call) && place.and_then(|place| self.at(place)).is_some_and(Session::is_closing) {
             self.end(&key);
             place = None;
