@@ -194,6 +194,7 @@ pub(super) static CLASSIFIERS: &[Classifier] = &[
     udp("rip", b"\x02\x01\x00\x00").when(|b| b.has_port(520)),
     udp("rip", b"\x02\x02\x00\x00").when(|b| b.has_port(520)),
     tcp("rmi", b"JRMI\x00\x02K"),
+    tcp("rdp", b"\x03\x00").when(|b| parsers::is_rdp(b.data)).read(parsers::rdp),
     tcp("s7comm", b"\x03\x00").when(|b| parsers::is_s7comm(b.data)).read(parsers::s7comm),
     tcp("rpc-over-http", b"RPC_IN_DATA "),
     tcp("rpc-over-http", b"RPC_OUT_DATA "),
