@@ -142,6 +142,10 @@ impl Session {
         self.is_alone || !self.is_stalled && self.tcp.as_ref().is_none_or(|tcp| tcp.is_followed())
     }
 
+    pub(super) fn begins_anew(&mut self) {
+        self.talk.begins_anew();
+    }
+
     pub(super) const fn serial(&self) -> u64 {
         self.serial
     }

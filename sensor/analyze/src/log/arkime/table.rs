@@ -183,6 +183,16 @@ impl Sessions {
         }
     }
 
+    /// What a flow carries begins here (after SOCKS, or CONNECT): its first bytes name it once more.
+    pub(crate) fn begins_anew(&mut self, id: &FlowId, at: Time) {
+        let is_lent = self.is_lent;
+        if let Some(session) = self.find(id, at)
+            && session.is_unsound == is_lent
+        {
+            session.begins_anew();
+        }
+    }
+
     fn find(&mut self, id: &FlowId, at: Time) -> Option<&mut Session> {
         let ports = matches!(id.transport, Transport::Tcp | Transport::Udp);
         let end = |end: Endpoint| if ports { end } else { Endpoint { port: 0, ..end } };

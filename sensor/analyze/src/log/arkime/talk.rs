@@ -28,6 +28,11 @@ impl std::fmt::Debug for Talk {
 }
 
 impl Talk {
+    /// The next bytes of each side are looked at as the first ones were.
+    pub(super) fn begins_anew(&mut self) {
+        self.seen = Pair::default();
+    }
+
     /// Whether bytes are of any use.
     pub(super) const fn is_interested(&self) -> bool {
         !self.seen.orig || !self.seen.resp || !self.parsers.is_empty()
