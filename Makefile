@@ -12,7 +12,7 @@ ONCE ?=
 # Two jobs of rustc hold about 3 GiB; more than the machine has would only swap.
 export CARGO_TERM_PROGRESS_WHEN ?= auto
 
-.PHONY: help setup ebpf build demo test test-unit test-live lint fuzz bench iso iso-test conformance clean
+.PHONY: help setup ebpf build demo test test-unit test-live peers lint fuzz bench iso iso-test conformance clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,7 +29,7 @@ build: ebpf ## build the release binaries
 demo: build ## run the whole chain on real traffic; ONCE=1 checks it and ends
 	@sensor/demo/run $(if $(ONCE),--once)
 
-test: lint test-unit test-live ## set up, then run all tests and the demo once
+test: lint test-unit test-live peers ## set up, then run all tests and the demo once
 	@$(MAKE) --no-print-directory demo ONCE=1
 
 lint: ebpf ## formatting and clippy, warnings forbidden
@@ -41,6 +41,9 @@ test-unit: ebpf ## tests that need no privileges
 
 test-live: ebpf ## tests on interfaces in namespaces of their own; need root and BPF
 	@echo 'live tests ran with the others above: they skip themselves with a line where root or BPF is missing'
+
+peers: ebpf ## delivery and collector against OpenSearch's client and other people's Lumberjack, from PyPI
+	@sensor/peers/run
 
 conformance: build ## how many of the peers' expected logs are met; the same captures over a wire give the same rows
 	@python3 "$${CONFORMANCE:-../shared/conformance}/tools/score.py" $(TENREC) --only zeek

@@ -218,8 +218,9 @@ fn pcap_options(folder: &Path) -> pcap::Options {
         lz4: false,
         budget_bytes: 0,
         floor_bytes: 1 << 30,
+        share: Arc::default(),
         snap: 0,
-        events: None,
+        events: Vec::new(),
     }
 }
 

@@ -9,9 +9,11 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Args;
 use collector::certificates::{self, Keys};
-use collector::{Collector, Counts, Options, Tls};
+use collector::opensearch::{self, Server};
+use collector::{Collector, Counts, Faults, Options, Tls};
 use settings::Settings;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 
 /// How often new counts are told.
 const TELL: Duration = Duration::from_secs(1);
@@ -23,7 +25,7 @@ const TELL: Duration = Duration::from_secs(1);
   tenrec collector --listen 127.0.0.1:5044 --folder /tmp/received --certificates /tmp/certs
 
 The first start makes certificates where there are none: a CA, the collector's own and one for a sensor. A sensor needs
-ca.crt (forward.ca) and, if client certificates are wanted, client.crt and client.key.")]
+ca.crt (forward.ca, opensearch.ca) and, if client certificates are wanted, client.crt and client.key.")]
 pub(crate) struct Collect {
     /// Settings file; /etc/tenrec/tenrec.toml if it is there, else the defaults
     #[arg(long, short, value_name = "FILE")]
@@ -37,6 +39,18 @@ pub(crate) struct Collect {
     /// Folder of the certificates, in place of `collector.certificates`
     #[arg(long, value_name = "DIR")]
     certificates: Option<PathBuf>,
+    /// Address and port of the OpenSearch side, in place of `collector.opensearch_listen`
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    opensearch_listen: Option<SocketAddr>,
+    /// Go wrong on purpose, for tests: NAME[=VALUE][*TIMES], see collector/src/faults.rs; may be given several times
+    #[arg(long, value_name = "FAULT", hide = true)]
+    fault: Vec<String>,
+    /// Present a certificate that has expired, for tests; made anew in the folder of the certificates
+    #[arg(long, hide = true)]
+    expired: bool,
+    /// Speak without TLS, for tests
+    #[arg(long, hide = true)]
+    plain: bool,
 }
 
 /// Runs until SIGINT or SIGTERM.
@@ -54,41 +68,70 @@ fn collect(args: Collect, settings: &Settings) -> anyhow::Result<()> {
     let of = &settings.collector;
     let folder = args.folder.unwrap_or_else(|| of.folder.clone());
     let certificates = args.certificates.unwrap_or_else(|| of.certificates.clone());
-    let files = certificates::ensure(&certificates, Keys::Ecdsa)?;
-    let options = Options {
-        listen: args.listen.unwrap_or(of.listen),
-        folder: folder.clone(),
-        tls: Some(Tls { certificate: files.server, key: files.server_key, ca: files.ca.clone(), clients: of.client_certificates }),
-    };
+    let make = if args.expired { certificates::expired } else { certificates::ensure };
+    let files = make(&certificates, Keys::Ecdsa)?;
+    let tls = Tls { certificate: files.server, key: files.server_key, ca: files.ca.clone(), clients: of.client_certificates };
+    let tls = (!args.plain).then_some(tls);
+    let faults = Faults::default();
+    args.fault.iter().try_for_each(|text| faults.add_text(text)).map_err(anyhow::Error::msg)?;
+    let options = Options { listen: args.listen.unwrap_or(of.listen), folder: folder.clone(), tls: tls.clone() };
+    let second = args.opensearch_listen.or(of.opensearch_listen).map(|listen| {
+        let user = (!of.opensearch_user.is_empty()).then(|| (of.opensearch_user.clone(), of.opensearch_password.reveal().to_owned()));
+        opensearch::Options { tls, user, ..opensearch::Options::new(listen, folder.join("opensearch")) }
+    });
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(2).build()?;
     runtime
         .block_on(async {
-            let collector = Collector::bind(&options).await?;
-            println!("collecting on {} into {}; sensors trust {}", collector.address(), folder.display(), files.ca.display());
-            let mut counts = collector.counts();
-            let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-            let teller = tokio::spawn(async move {
-                let mut told = Counts::new();
-                while counts.changed().await.is_ok() {
-                    let now = counts.borrow_and_update().clone();
-                    tell(&mut told, &now);
-                    tokio::time::sleep(TELL).await;
-                }
-            });
-            let stop = async move {
-                tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+            let collector = Collector::bind(&options).await?.with_faults(faults.clone());
+            let server = match &second {
+                Some(options) => Some(Server::bind(options).await?.with_faults(faults)),
+                None => None,
             };
-            collector.run(stop).await;
-            teller.abort();
+            let mut tellers = vec![tokio::spawn(follow(collector.counts()))];
+            if let Some(server) = &server {
+                println!("taking sessions as OpenSearch does on {}", server.address());
+                tellers.push(tokio::spawn(follow(server.counts())));
+            }
+            println!("collecting on {} into {}; sensors trust {}", collector.address(), folder.display(), files.ca.display());
+            let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+            let (stop, stopping) = watch::channel(false);
+            let until = |mut stopping: watch::Receiver<bool>| async move {
+                // An error means that nobody will ever say it.
+                let _ = stopping.wait_for(|stop| *stop).await;
+            };
+            let told = async {
+                tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+                stop.send_replace(true);
+            };
+            let sessions = async {
+                if let Some(server) = server {
+                    server.run(until(stopping.clone())).await;
+                }
+            };
+            tokio::join!(told, collector.run(until(stopping.clone())), sessions);
+            tellers.iter().for_each(tokio::task::JoinHandle::abort);
             anyhow::Ok(())
         })
         .context("the collector did not run")
 }
 
+/// Tells of what arrives, about once a second.
+async fn follow(mut counts: watch::Receiver<Counts>) {
+    let mut told = counts.borrow_and_update().clone();
+    while counts.changed().await.is_ok() {
+        let now = counts.borrow_and_update().clone();
+        tell(&mut told, &now);
+        tokio::time::sleep(TELL).await;
+    }
+}
+
 /// One line for what is new since the last one.
 fn tell(told: &mut Counts, now: &Counts) {
-    let new: BTreeMap<&String, u64> =
-        now.iter().map(|(log, count)| (log, count - told.get(log).copied().unwrap_or(0))).filter(|(_, new)| *new > 0).collect();
+    let new: BTreeMap<&String, u64> = now
+        .iter()
+        .map(|(log, count)| (log, count.saturating_sub(told.get(log).copied().unwrap_or(0))))
+        .filter(|(_, new)| *new > 0)
+        .collect();
     if !new.is_empty() {
         let parts: Vec<String> = new.iter().map(|(log, new)| format!("{log} +{new}")).collect();
         println!("received {}  (in all {})", parts.join(", "), now.values().sum::<u64>());

@@ -3,6 +3,7 @@
 
 pub mod capture;
 pub mod carver;
+pub mod disk;
 pub mod logs;
 pub mod pcap;
 pub mod read;

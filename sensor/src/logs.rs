@@ -22,6 +22,7 @@ pub struct LogFolder {
     sessions: LogFile,
     node: String,
     line: Vec<u8>,
+    bytes: u64,
 }
 
 struct LogFile {
@@ -45,6 +46,7 @@ impl LogFolder {
             open: HashMap::new(),
             node: node.to_owned(),
             line: Vec::new(),
+            bytes: 0,
         })
     }
 
@@ -57,6 +59,7 @@ impl LogFolder {
         if let Some(session) = record.session() {
             session.write(&self.node, &mut self.line);
             self.sessions.lines += 1;
+            self.bytes += self.line.len() as u64;
             return self.sessions.out.write_all(&self.line);
         }
         Row::write(record, self.format, self.profile, &mut self.line);
@@ -69,10 +72,12 @@ impl LogFolder {
             }
         };
         file.lines += 1;
+        self.bytes += self.line.len() as u64;
         file.out.write_all(&self.line)?;
         self.line.clear();
         record.eve(&mut Eve::new(&mut self.line));
         self.eve.lines += self.line.iter().filter(|b| **b == b'\n').count() as u64;
+        self.bytes += self.line.len() as u64;
         self.eve.out.write_all(&self.line)
     }
 
@@ -84,7 +89,13 @@ impl LogFolder {
         self.line.clear();
         alert.eve(&mut Eve::new(&mut self.line));
         self.eve.lines += 1;
+        self.bytes += self.line.len() as u64;
         self.eve.out.write_all(&self.line)
+    }
+
+    /// Bytes of all files so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// Passes what was gathered to the file system, so that others see it.

@@ -1,8 +1,10 @@
 //! The command line `tenrec`.
 
 mod collect;
+mod find;
 mod follow;
 mod service;
+mod view;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -34,6 +36,10 @@ enum Command {
     Read(Read),
     /// Capture, analyse, write and deliver, until it is told to end
     Run(Settings),
+    /// Find packets in the captures that the sensor has written
+    Pcap(find::Pcap),
+    /// Answer Arkime's central viewer and the web UI with packets, until it is told to end
+    Viewer(view::View),
     /// Ask the running daemon how it is
     Status(Status),
     /// Say what is wrong with the settings
@@ -160,6 +166,8 @@ fn main() -> ExitCode {
         Command::KeepInterfaces => service::keep_interfaces(),
         Command::Forward(args) => follow::run(args),
         Command::Collector(args) => service::with_settings(args.settings.clone().as_deref(), |settings, _| collect::run(args, settings)),
+        Command::Pcap(args) => service::with_settings(args.settings.as_deref(), |settings, _| find::run(&args, settings)),
+        Command::Viewer(args) => service::with_settings(args.settings.as_deref(), |settings, _| view::run(&args, settings)),
         Command::Scan(args) => scan::main(args),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "tenrec", &mut std::io::stdout());

@@ -53,6 +53,14 @@ fn doubts(settings: &Settings) -> Vec<String> {
             format!("forward: there is no {file}: records wait in the spool; put it there, then restart the sensor")
         }));
     }
+    if settings.opensearch.enabled {
+        let of = &settings.opensearch;
+        let missing = [&of.ca, &of.certificate, &of.key, &of.password_file].into_iter().flatten().filter(|file| !file.exists());
+        doubts.extend(missing.map(|file| {
+            let file = file.display();
+            format!("opensearch: there is no {file}: sessions wait in the spool; put it there, then restart the sensor")
+        }));
+    }
     doubts
 }
 
@@ -87,7 +95,6 @@ pub(crate) fn keep_interfaces() -> ExitCode {
 }
 
 /// Log lines on standard error; TENREC_LOG chooses them, as in `TENREC_LOG=debug`.
-/// Log lines to standard error, as TENREC_LOG wants them.
 pub(crate) fn log() {
     let filter = EnvFilter::try_from_env("TENREC_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let journal = std::env::var_os("JOURNAL_STREAM").is_some();
@@ -160,7 +167,9 @@ fn describe(status: &control::Status) -> String {
     }
     for destination in &status.destinations {
         let (name, spool) = (&destination.name, &destination.spool);
-        let _ = writeln!(out, "{name:<10} {} wait, {} acknowledged, {} lost", spool.records, spool.acknowledged, spool.lost);
+        let refused =
+            if destination.refused > 0 { format!(", {} refused (kept beside the spool)", destination.refused) } else { String::new() };
+        let _ = writeln!(out, "{name:<10} {} wait, {} acknowledged, {} lost{refused}", spool.records, spool.acknowledged, spool.lost);
         for collector in &destination.collectors {
             let error = if collector.last_error.is_empty() { String::new() } else { format!(": {}", collector.last_error) };
             let _ = writeln!(out, "           {} {}{error}", collector.address, collector.state);

@@ -11,7 +11,8 @@ use tracing_subscriber::EnvFilter;
 
 /// The local web UI of a Tenrec sensor: status, recent connections, files and verdicts.
 ///
-/// It holds no state and no privileges: all it shows it asks of the daemon over the control socket.
+/// It holds no state and no privileges: all it shows it asks of the daemon over the control socket, and packets of
+/// `tenrec viewer` over that one's.
 #[derive(Parser)]
 #[command(name = "tenrec-web", version, max_term_width = 100)]
 struct Cli {
@@ -24,6 +25,9 @@ struct Cli {
     /// Control socket of the daemon, in place of `control.socket`
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
+    /// Socket of `tenrec viewer`, in place of `viewer.socket`
+    #[arg(long, value_name = "PATH")]
+    viewer: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -45,6 +49,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     let settings = if path.exists() { Settings::load(&path)? } else { Settings::default() };
     let listen = cli.listen.unwrap_or(settings.web.listen);
     let socket = cli.socket.unwrap_or_else(|| settings.control.socket.clone());
+    let viewer = cli.viewer.unwrap_or_else(|| settings.viewer.socket.clone());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::bind(listen)
@@ -53,6 +58,6 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         let address = listener.local_addr()?;
         println!("the web UI is at http://{address}/");
         tracing::info!(%address, "web UI is up");
-        web_ui::serve(listener, socket).await.context("the web UI ended")
+        web_ui::serve(listener, socket, viewer).await.context("the web UI ended")
     })
 }

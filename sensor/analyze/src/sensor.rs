@@ -16,7 +16,7 @@ use crate::flow::key::Key;
 use crate::flow::record::ConnRecord;
 use crate::flow::timers::{FlowRef, TimerKind, Timers};
 use crate::flow::{Flow, Kind};
-use crate::log::Record;
+use crate::log::{Active, Record};
 use crate::output::Sink;
 use crate::packet::Below;
 use crate::packet::defrag::Defrag;
@@ -47,6 +47,12 @@ pub struct Counters {
     pub malformed: u64,
     /// Flows seen.
     pub flows: u64,
+    /// The same, by transport protocol.
+    pub flows_by: ByTransport,
+    /// Flows in the table now, by transport protocol.
+    pub active_by: ByTransport,
+    /// Bytes that wait in TCP streams for what is missing before them, now.
+    pub waiting_bytes: u64,
     /// Flows ended early because the table was full.
     pub flows_evicted: u64,
     /// Records written.
@@ -55,6 +61,28 @@ pub struct Counters {
     pub missed_bytes: u64,
     /// Packets given up in reassembly of IP fragments.
     pub fragments_dropped: u64,
+}
+
+/// A count of flows for each of the protocols that Zeek counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ByTransport {
+    /// TCP.
+    pub tcp: u64,
+    /// UDP.
+    pub udp: u64,
+    /// ICMP and ICMPv6.
+    pub icmp: u64,
+}
+
+impl ByTransport {
+    const fn of(&mut self, transport: Transport) -> Option<&mut u64> {
+        match transport {
+            Transport::Tcp => Some(&mut self.tcp),
+            Transport::Udp => Some(&mut self.udp),
+            Transport::Icmp => Some(&mut self.icmp),
+            Transport::Other(_) => None,
+        }
+    }
 }
 
 /// What was found since the last call of [`Sensor::take`].
@@ -231,12 +259,17 @@ impl Sensor {
 
     /// What was counted since the start.
     pub fn counters(&self) -> Counters {
-        Counters { fragments_dropped: self.defrag.dropped, ..self.counters }
+        Counters { fragments_dropped: self.defrag.dropped, waiting_bytes: self.waiting_bytes as u64, ..self.counters }
     }
 
     /// Flows in the table.
     pub const fn active_flows(&self) -> usize {
         self.active
+    }
+
+    /// Arkime's sessions: those that are open, and how many were begun. None unless they are asked for.
+    pub fn sessions(&self) -> (Active, u64) {
+        self.sink.sessions.as_ref().map_or_else(Default::default, |sessions| (sessions.active(), sessions.begun()))
     }
 
     fn ip(&mut self, bytes: &[u8], below: &Below, carriers: &Carriers) {
@@ -321,6 +354,10 @@ impl Sensor {
         }
         self.counters.flows += 1;
         self.active += 1;
+        if let (Some(flows), Some(active)) = (self.counters.flows_by.of(seed.transport), self.counters.active_by.of(seed.transport)) {
+            *flows += 1;
+            *active += 1;
+        }
         let id = FlowId { uid: self.sink.uids.flow(), orig: seed.src, resp: seed.dst, transport: seed.transport };
         let kind = if seed.transport == Transport::Tcp { Kind::Tcp(Box::default()) } else { Kind::Datagrams };
         let mut flow = Box::new(Flow::new(id, seed.ip_proto, key, kind, SHORT_INACTIVITY, seed.below));
@@ -358,6 +395,9 @@ impl Sensor {
         self.table.remove(&flow.key);
         self.free.push(index);
         self.active = self.active.saturating_sub(1);
+        if let Some(active) = self.counters.active_by.of(flow.id.transport) {
+            *active = active.saturating_sub(1);
+        }
         if let Kind::Tcp(tcp) = &flow.kind {
             let waiting = tcp.side(Direction::Originator).stream.waiting_bytes() + tcp.side(Direction::Responder).stream.waiting_bytes();
             self.waiting_bytes = self.waiting_bytes.saturating_sub(waiting);

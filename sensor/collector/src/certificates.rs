@@ -61,6 +61,19 @@ pub fn ensure(folder: &Path, keys: Keys) -> Result<Files, Error> {
     if files.server.exists() && files.server_key.exists() {
         return Ok(files);
     }
+    make(folder, keys, false)
+}
+
+/// As [`ensure`], but the server's certificate has expired: to see what a sensor says to that.
+///
+/// # Errors
+/// When the folder cannot be written.
+pub fn expired(folder: &Path, keys: Keys) -> Result<Files, Error> {
+    make(folder, keys, true)
+}
+
+fn make(folder: &Path, keys: Keys, expired: bool) -> Result<Files, Error> {
+    let files = Files::of(folder);
     fs::create_dir_all(folder).map_err(Error::file("make the folder", folder))?;
     let ca_key = key(keys)?;
     let ca = parameters("ca", None);
@@ -70,7 +83,11 @@ pub fn ensure(folder: &Path, keys: Keys) -> Result<Files, Error> {
     for (unit, certificate, private) in [("client", &files.client, &files.client_key), ("server", &files.server, &files.server_key)] {
         let pair = key(keys)?;
         let usages = [ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
-        let signed = parameters(unit, Some(usages)).signed_by(&pair, &issuer).map_err(Error::Make)?;
+        let mut asked = parameters(unit, Some(usages));
+        if expired && unit == "server" {
+            asked.not_after = rcgen::date_time_ymd(2001, 1, 1);
+        }
+        let signed = asked.signed_by(&pair, &issuer).map_err(Error::Make)?;
         write(private, &pair.serialize_pem(), 0o600)?;
         write(certificate, &signed.pem(), 0o644)?;
     }

@@ -1,17 +1,20 @@
-//! The embedded collector: a Lumberjack v2 server over TLS that writes what it receives as JSON lines, one file per log.
+//! The embedded collector: a Lumberjack v2 server that writes logs, and the part of OpenSearch that Arkime's sessions need,
+//! both over TLS, both writing JSON lines.
 //!
-//! For demonstrations, tests and small sites. It promises what a sensor must be able to rely on: a window is acknowledged
-//! after its events are written and synced, never before, and never in part. It checks the protocol strictly, so that a
-//! sensor that works here works with Logstash.
+//! For demonstrations, tests and small sites. It promises what a sensor must be able to rely on: what is acknowledged or
+//! answered is written and synced, never before, and never in part. It checks both protocols strictly, so that a sensor
+//! that works here works with Logstash and OpenSearch; and it can go wrong on purpose ([`Faults`]), so that a sensor is
+//! known to bear that.
 //!
-//! Not here: parsing of messages, indices, search. That is what Malcolm is for.
+//! Not here: parsing of messages, analysis of text, search beyond finding documents by id or by a field. That is what Malcolm is for.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed test may panic"))]
 
 pub mod certificates;
-mod server;
-mod store;
-mod stream;
+pub mod faults;
+mod lumberjack;
+pub mod opensearch;
+pub mod tls;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -20,8 +23,8 @@ use std::path::PathBuf;
 
 use settings::ClientCertificates;
 
-pub use server::Collector;
-pub use stream::stream_of;
+pub use faults::Faults;
+pub use lumberjack::{Collector, stream_of};
 
 /// Events written so far, by stream.
 pub type Counts = BTreeMap<String, u64>;
@@ -54,7 +57,9 @@ pub struct Tls {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The address cannot be had.
-    #[error("cannot listen on {address}: choose another with collector.listen, or see who has it with `ss -ltnp`")]
+    #[error(
+        "cannot listen on {address}: choose another with collector.listen or collector.opensearch_listen, or see who has it with `ss -ltnp`"
+    )]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -104,6 +109,3 @@ impl Error {
         move |source| Self::File { act, path, source }
     }
 }
-
-#[cfg(test)]
-mod tests;

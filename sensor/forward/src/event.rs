@@ -19,6 +19,7 @@ pub struct Envelope {
     zeek: String,
     suricata: String,
     filescan: Value,
+    metrics: Value,
     /// The path that Suricata's log would have.
     suricata_path: String,
 }
@@ -38,6 +39,8 @@ impl Envelope {
             zeek: tail(&["_filebeat_zeek_malcolm_live", "_filebeat_zeek_hedgehog"]),
             suricata: tail(&["_filebeat_suricata_malcolm_live"]),
             filescan: members(node, &["_filebeat_filescan", "_filebeat_filescan_hedgehog"]),
+            // The first routes, the second says what it is.
+            metrics: members(node, &["_malcolm_beats", "_malcolm_miscbeat"]),
             suricata_path: format!("/suricata/live/eve-{}.json", time.strftime("%Y%m%d_%H%M%S")),
         }
     }
@@ -60,6 +63,21 @@ impl Envelope {
         event.insert("@metadata".to_owned(), metadata());
         event.extend(result.clone());
         if let Value::Object(members) = &self.filescan {
+            event.extend(members.clone());
+        }
+        // Writing a Value into a Vec does not fail.
+        let _ = serde_json::to_writer(out, &event);
+    }
+
+    /// Appends the event of one measurement: of `module`, as Fluent Bit on a Malcolm sensor names it (contract B4).
+    pub fn metric(&self, at: i128, module: &str, measured: &Value, out: &mut Vec<u8>) {
+        let mut event = Map::new();
+        event.insert("@timestamp".to_owned(), Value::String(time(at)));
+        event.insert("@metadata".to_owned(), metadata());
+        // The module and the member under which its values stand differ for file systems alone.
+        let member = if module == "df" { "disk" } else { module };
+        event.insert("miscbeat".to_owned(), json!({"date": at as f64 / 1e9, "module": module, member: measured}));
+        if let Value::Object(members) = &self.metrics {
             event.extend(members.clone());
         }
         // Writing a Value into a Vec does not fail.
@@ -157,6 +175,15 @@ mod tests {
         let event = parsed(|out| envelope("").filescan(0, &result, out));
         assert_eq!((&event["id"], &event["file"]["size"], &event["host"]["name"]), (&json!("1"), &json!(3), &json!("sensor-1")));
         assert_eq!(event["tags"], json!(["_filebeat_filescan", "_filebeat_filescan_hedgehog", "plant"]));
+    }
+
+    #[test]
+    fn a_measurement_stands_under_miscbeat_and_its_module() {
+        let event = parsed(|out| envelope("").metric(1_500_000_000, "mem", &json!({"Mem": {"used": 1}}), out));
+        assert_eq!(event["miscbeat"], json!({"date": 1.5, "module": "mem", "mem": {"Mem": {"used": 1}}}));
+        assert_eq!(event["tags"], json!(["_malcolm_beats", "_malcolm_miscbeat", "plant"]));
+        let event = parsed(|out| envelope("").metric(0, "df", &json!({"df": {"details": []}}), out));
+        assert_eq!(event["miscbeat"]["disk"], json!({"df": {"details": []}}));
     }
 
     #[test]

@@ -3,25 +3,22 @@
 //! A lane is one connection at a time: to each host one when records are spread over all of them, otherwise a single one to
 //! the first host that answers.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls_pki_types::ServerName;
 use settings::{Forward, Host};
 use spool::Reader;
-use tokio::net::{TcpStream, lookup_host};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
 use tracing::{info, warn};
 
 use crate::backoff::Backoff;
 use crate::dealer::Dealer;
+use crate::dial::dial;
 use crate::session::{Ended, Session};
 use crate::state::{Phase, State};
-use crate::tls;
+use crate::tls::{self, Trust};
 
 /// Times of the connection. Tests shorten them.
 #[derive(Debug, Clone, Copy)]
@@ -151,7 +148,8 @@ impl Lane {
     async fn visit(&self, host: &Host, stopping: &mut watch::Receiver<bool>) -> Result<(), bool> {
         let address = host.to_string();
         self.tell(|state| state.enter(Phase::Connecting, &address));
-        let stream = match self.connect(host).await {
+        let trust = Trust::from(&*self.settings);
+        let stream = match dial(host, self.settings.tls, trust, self.timing.connect).await {
             Ok(stream) => stream,
             Err(reason) => {
                 self.fail(&address, reason);
@@ -169,10 +167,7 @@ impl Lane {
         };
         let compression = self.settings.compression;
         let mut session = Session::new(&self.dealer, compression, stopping, self.timing.patience, &mut on_progress);
-        let ended = match stream {
-            Stream::Plain(stream) => session.run(stream).await,
-            Stream::Tls(stream) => session.run(stream).await,
-        };
+        let ended = session.run(stream).await;
         drop(session);
         match ended {
             Ok(()) => return Ok(()),
@@ -181,41 +176,10 @@ impl Lane {
                 info!(%address, "the collector closed the idle connection");
                 progressed = true;
             }
-            Err(Ended::Io(error)) => self.fail(&address, tls::explain(&error, &self.settings, &address)),
+            Err(Ended::Io(error)) => self.fail(&address, tls::explain(&error, trust, &address)),
             Err(other) => self.fail(&address, other.to_string()),
         }
         Err(progressed)
-    }
-
-    async fn connect(&self, host: &Host) -> Result<Stream, String> {
-        let address = host.to_string();
-        let config = if self.settings.tls { Some(tls::client_config(&self.settings)?) } else { None };
-        let found = timeout(self.timing.connect, lookup_host((host.name(), host.port())))
-            .await
-            .map_err(|_| format!("the name {} is not resolved: check forward.hosts and the name servers", host.name()))?
-            .map_err(|error| format!("the name {} is not resolved ({error}): check forward.hosts and the name servers", host.name()))?;
-        let mut failure = format!("the name {} has no address: check forward.hosts", host.name());
-        for candidate in found {
-            let dialled = timeout(self.timing.connect, TcpStream::connect(candidate)).await;
-            let tcp = match dialled.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
-                Ok(tcp) => tcp,
-                Err(error) => {
-                    failure = tls::explain(&error, &self.settings, &address);
-                    continue;
-                }
-            };
-            // A sensor that cannot set it still works.
-            let _ = tcp.set_nodelay(true);
-            let Some(config) = config else { return Ok(Stream::Plain(tcp)) };
-            let name = ServerName::try_from(host.name().to_owned())
-                .map_err(|_| format!("{} is not a name that TLS can use: check forward.hosts", host.name()))?;
-            let shaken = timeout(self.timing.connect, TlsConnector::from(Arc::new(config)).connect(name, tcp)).await;
-            return shaken
-                .map_err(|_| format!("{address} does not shake hands: is another service on that port? check forward.hosts"))?
-                .map(|stream| Stream::Tls(Box::new(stream)))
-                .map_err(|error: io::Error| tls::explain(&error, &self.settings, &address));
-        }
-        Err(failure)
     }
 
     fn fail(&self, address: &str, reason: String) {
@@ -235,9 +199,4 @@ impl Lane {
             }
         });
     }
-}
-
-enum Stream {
-    Plain(TcpStream),
-    Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
 }

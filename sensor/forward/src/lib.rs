@@ -13,8 +13,10 @@
 
 mod backoff;
 mod dealer;
+mod dial;
 mod event;
 mod forwarder;
+pub mod opensearch;
 mod session;
 mod shipper;
 mod state;

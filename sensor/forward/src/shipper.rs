@@ -43,6 +43,13 @@ impl Shipper {
         self.append();
     }
 
+    /// One measurement; see [`Envelope::metric`].
+    pub fn metric(&mut self, at: i128, module: &str, measured: &Value) {
+        self.event.clear();
+        self.envelope.metric(at, module, measured, &mut self.event);
+        self.append();
+    }
+
     /// Makes everything shipped so far visible to the forwarder, and syncs when the spool's time for it has come. To be called
     /// about once a second at least.
     pub fn flush(&mut self) {
@@ -54,6 +61,17 @@ impl Shipper {
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.spool.stats()
+    }
+
+    /// Gives up the oldest records for want of room; see [`spool::Writer::give_up`].
+    pub fn give_up(&mut self, bytes: u64) -> (u64, u64) {
+        self.spool.give_up(bytes)
+    }
+
+    /// Bytes that could be given up.
+    #[must_use]
+    pub fn spare(&self) -> u64 {
+        self.spool.spare()
     }
 
     fn append(&mut self) {

@@ -17,29 +17,80 @@ use rustls::{
 };
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use settings::{Forward, TlsVersion, Verify};
+use settings::{Forward, OpenSearch, TlsVersion, Verify};
+
+/// The settings of one section that say whom to trust and who we are.
+#[derive(Clone, Copy)]
+pub(crate) struct Trust<'a> {
+    /// The section's name, for messages.
+    section: &'static str,
+    ca: Option<&'a Path>,
+    certificate: Option<&'a Path>,
+    key: Option<&'a Path>,
+    verify: Verify,
+    versions: &'a [TlsVersion],
+    /// How encryption is turned off, for messages.
+    plain: &'static str,
+}
+
+impl<'a> From<&'a Forward> for Trust<'a> {
+    fn from(of: &'a Forward) -> Self {
+        Self {
+            section: "forward",
+            ca: of.ca.as_deref(),
+            certificate: of.certificate.as_deref(),
+            key: of.key.as_deref(),
+            verify: of.verify,
+            versions: &of.tls_versions,
+            plain: "forward.tls = false",
+        }
+    }
+}
+
+impl<'a> From<&'a OpenSearch> for Trust<'a> {
+    fn from(of: &'a OpenSearch) -> Self {
+        Self {
+            section: "opensearch",
+            ca: of.ca.as_deref(),
+            certificate: of.certificate.as_deref(),
+            key: of.key.as_deref(),
+            verify: of.verify,
+            versions: &[TlsVersion::V12, TlsVersion::V13],
+            plain: "http:// in opensearch.hosts",
+        }
+    }
+}
+
+impl Trust<'_> {
+    /// The section's name in `tenrec.toml`.
+    pub(crate) fn section(&self) -> &'static str {
+        self.section
+    }
+}
 
 /// The client's side of TLS as the settings want it. Files are read anew at each call, so that renewed certificates are taken
 /// over at the next connect.
 ///
 /// # Errors
 /// In plain words, with the key to change.
-pub(crate) fn client_config(settings: &Forward) -> Result<ClientConfig, String> {
+pub(crate) fn client_config<'a>(settings: impl Into<Trust<'a>>) -> Result<ClientConfig, String> {
+    let trust = settings.into();
+    let section = trust.section;
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let verifier = verifier(settings, &provider)?;
+    let verifier = verifier(&trust, &provider)?;
     let builder = ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&versions(settings))
+        .with_protocol_versions(&versions(&trust))
         .map_err(|error| error.to_string())?
         .dangerous()
         .with_custom_certificate_verifier(verifier);
-    match (&settings.certificate, &settings.key) {
+    match (trust.certificate, trust.key) {
         (Some(certificate), Some(key)) => {
-            let chain = certificates(certificate, "forward.certificate")?;
+            let chain = certificates(certificate, section, "certificate")?;
             let private = PrivateKeyDer::from_pem_file(key)
-                .map_err(|error| format!("cannot read a private key from {}: {}: check forward.key", key.display(), pem_cause(&error)))?;
+                .map_err(|error| format!("cannot read a private key from {}: {}: check {section}.key", key.display(), pem_cause(&error)))?;
             builder.with_client_auth_cert(chain, private).map_err(|error| {
                 format!(
-                    "{} and {} do not belong together ({error}): check forward.certificate and forward.key",
+                    "{} and {} do not belong together ({error}): check {section}.certificate and {section}.key",
                     certificate.display(),
                     key.display()
                 )
@@ -49,41 +100,42 @@ pub(crate) fn client_config(settings: &Forward) -> Result<ClientConfig, String> 
     }
 }
 
-fn versions(settings: &Forward) -> Vec<&'static SupportedProtocolVersion> {
+fn versions(trust: &Trust<'_>) -> Vec<&'static SupportedProtocolVersion> {
     let version = |version: &TlsVersion| match version {
         TlsVersion::V12 => &TLS12,
         TlsVersion::V13 => &TLS13,
     };
-    settings.tls_versions.iter().map(version).collect()
+    trust.versions.iter().map(version).collect()
 }
 
-fn verifier(settings: &Forward, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, String> {
+fn verifier(trust: &Trust<'_>, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, String> {
     let algorithms = provider.signature_verification_algorithms;
-    if settings.verify == Verify::None {
+    let section = trust.section;
+    if trust.verify == Verify::None {
         return Ok(Arc::new(Nameless { roots: None, algorithms }));
     }
-    // `Settings` does not exist without a CA in these modes; whoever builds `Forward` by hand reads this.
-    let ca = settings.ca.as_deref().ok_or("no CA to check the collector with: set forward.ca")?;
+    // `Settings` does not exist without a CA in these modes; whoever builds a section by hand reads this.
+    let ca = trust.ca.ok_or_else(|| format!("no CA to check the collector with: set {section}.ca"))?;
     let mut roots = RootCertStore::empty();
-    let pinned = certificates(ca, "forward.ca")?;
+    let pinned = certificates(ca, section, "ca")?;
     let (taken, _) = roots.add_parsable_certificates(pinned.iter().cloned());
     if taken == 0 {
-        return Err(format!("{} holds no certificate that can be used as a CA: check forward.ca", ca.display()));
+        return Err(format!("{} holds no certificate that can be used as a CA: check {section}.ca", ca.display()));
     }
     let roots = Arc::new(roots);
-    if settings.verify == Verify::Full {
+    if trust.verify == Verify::Full {
         let full = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(provider)).build();
-        return Ok(full.map_err(|error| format!("{}: {error}: check forward.ca", ca.display()))?);
+        return Ok(full.map_err(|error| format!("{}: {error}: check {section}.ca", ca.display()))?);
     }
     Ok(Arc::new(Nameless { roots: Some(roots), algorithms }))
 }
 
-fn certificates(path: &Path, key: &str) -> Result<Vec<CertificateDer<'static>>, String> {
+fn certificates(path: &Path, section: &str, key: &str) -> Result<Vec<CertificateDer<'static>>, String> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
     match found {
         Ok(found) if !found.is_empty() => Ok(found),
-        Ok(_) => Err(format!("{} holds no certificate in PEM form: check {key}", path.display())),
-        Err(error) => Err(format!("cannot read certificates from {}: {}: check {key}", path.display(), pem_cause(&error))),
+        Ok(_) => Err(format!("{} holds no certificate in PEM form: check {section}.{key}", path.display())),
+        Err(error) => Err(format!("cannot read certificates from {}: {}: check {section}.{key}", path.display(), pem_cause(&error))),
     }
 }
 
@@ -143,27 +195,26 @@ impl ServerCertVerifier for Nameless {
 }
 
 /// What an error of the connection means, in the operator's words.
-pub(crate) fn explain(error: &io::Error, settings: &Forward, host: &str) -> String {
+pub(crate) fn explain<'a>(error: &io::Error, settings: impl Into<Trust<'a>>, host: &str) -> String {
+    let Trust { section, ca, plain, .. } = settings.into();
     let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) else {
         return match error.kind() {
             io::ErrorKind::ConnectionRefused => format!("nothing listens on {host}: is the collector running, and is the port right?"),
             io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => format!("{host} closed the connection"),
             io::ErrorKind::UnexpectedEof => {
-                format!(
-                    "{host} closed the connection in the middle: does it expect a client certificate, or plain TCP (forward.tls = false)?"
-                )
+                format!("{host} closed the connection in the middle: does it expect a client certificate, or no encryption ({plain})?")
             }
             io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
-                format!("no route to {host}: check the network and forward.hosts")
+                format!("no route to {host}: check the network and {section}.hosts")
             }
-            io::ErrorKind::TimedOut => format!("{host} does not answer: check forward.hosts and the firewalls in between"),
+            io::ErrorKind::TimedOut => format!("{host} does not answer: check {section}.hosts and the firewalls in between"),
             _ => format!("{host}: {error}"),
         };
     };
-    let ca = settings.ca.as_deref().unwrap_or(Path::new("")).display();
+    let ca = ca.unwrap_or(Path::new("")).display();
     match tls {
         rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => {
-            format!("the certificate of {host} is not signed by the CA in {ca}: check forward.ca")
+            format!("the certificate of {host} is not signed by the CA in {ca}: check {section}.ca")
         }
         rustls::Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
             format!("the certificate of {host} has expired: renew it, or check this sensor's clock")
@@ -172,11 +223,11 @@ pub(crate) fn explain(error: &io::Error, settings: &Forward, host: &str) -> Stri
             format!("the certificate of {host} is not valid yet: check this sensor's clock")
         }
         rustls::Error::InvalidCertificate(CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }) => {
-            format!("the certificate of {host} does not name it: set forward.verify = \"chain\" if it is Malcolm's, which has no name")
+            format!("the certificate of {host} does not name it: set {section}.verify = \"chain\" if it is Malcolm's, which has no name")
         }
-        rustls::Error::InvalidCertificate(other) => format!("the certificate of {host} is refused ({other:?}): check forward.ca"),
+        rustls::Error::InvalidCertificate(other) => format!("the certificate of {host} is refused ({other:?}): check {section}.ca"),
         rustls::Error::AlertReceived(AlertDescription::CertificateRequired | AlertDescription::NoCertificate) => {
-            format!("{host} wants a client certificate: set forward.certificate and forward.key")
+            format!("{host} wants a client certificate: set {section}.certificate and {section}.key")
         }
         rustls::Error::AlertReceived(
             AlertDescription::UnknownCA
@@ -185,8 +236,8 @@ pub(crate) fn explain(error: &io::Error, settings: &Forward, host: &str) -> Stri
             | AlertDescription::CertificateExpired
             | AlertDescription::DecryptError
             | AlertDescription::AccessDenied,
-        ) => format!("{host} refuses this sensor's certificate: check forward.certificate and forward.key"),
-        rustls::Error::InvalidMessage(_) => format!("{host} does not speak TLS: set forward.tls = false, or turn TLS on at the collector"),
+        ) => format!("{host} refuses this sensor's certificate: check {section}.certificate and {section}.key"),
+        rustls::Error::InvalidMessage(_) => format!("{host} does not speak TLS: set {plain}, or turn TLS on at the collector"),
         other => format!("TLS with {host} failed: {other}"),
     }
 }

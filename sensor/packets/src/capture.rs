@@ -18,6 +18,8 @@ use crate::{
 
 /// Bytes of an LZ4 frame before its first block, as the sensor writes it: no content size, no dictionary.
 const LZ4_HEADER: u64 = 7;
+/// Length and checksum of a block.
+const LZ4_BLOCK: u64 = 8;
 /// A block length of 0.
 const LZ4_END: [u8; 4] = [0; 4];
 /// Bytes that are read at once.
@@ -102,6 +104,34 @@ impl Opened {
     }
 }
 
+impl Opened {
+    /// Where so many blocks of LZ4 end that begin at a place on disk; nothing if they are not all there, or if the file was
+    /// not compressed as the sensor does it, in blocks that stand alone.
+    pub(crate) fn blocks_end(&self, from: u64, blocks: usize) -> io::Result<Option<u64>> {
+        // Version 1, blocks that do not depend on each other and have checksums (LZ4 frame format 1.6.4, FLG).
+        const FLAGS: u8 = 0b0111_0000;
+        if self.lz4.is_none_or(|[.., flags, _, _]| flags != FLAGS) {
+            return Ok(None);
+        }
+        let length = self.file.metadata()?.len();
+        let mut end = from;
+        for _ in 0..blocks {
+            let mut word = [0; 4];
+            match self.file.read_exact_at(&mut word, end) {
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+                read => read?,
+            }
+            // The highest bit says that the block is not compressed.
+            let bytes = u32::from_le_bytes(word) & 0x7fff_ffff;
+            end = end.saturating_add(u64::from(bytes) + LZ4_BLOCK);
+            if bytes == 0 || end > length {
+                return Ok(None);
+            }
+        }
+        Ok(Some(end))
+    }
+}
+
 /// Bytes of a file from one place to another.
 struct Section {
     file: Arc<File>,
@@ -164,6 +194,18 @@ impl Records {
     #[must_use]
     pub fn record(&self, at: At) -> Option<Record<'_>> {
         Record::read(self.buffer.get(at.start..)?).map(|(record, _)| record)
+    }
+
+    /// Where the next record would begin, uncompressed.
+    #[must_use]
+    pub const fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Whether nothing is left that is no record.
+    #[must_use]
+    pub fn is_spent(&self) -> bool {
+        self.rest().is_empty()
     }
 
     /// Bytes read so far, uncompressed.

@@ -12,6 +12,11 @@ use crate::keys::Key;
 
 /// Words after which headers are looked for where [`crate::keys`] does not look.
 const INNER: [&str; 2] = ["geneve", "vxlan"];
+/// Words after which libpcap looks for headers further back, whether or not the frame has what they say: `not vlan and ip`
+/// takes ARP frames.
+const MOVING: [&str; 4] = ["vlan", "mpls", "pppoed", "pppoes"];
+/// Words that let a frame past without what another says.
+const ALTERNATIVES: [&str; 4] = ["or", "||", "not", "!"];
 /// Depth of parentheses that are followed.
 const MAX_DEPTH: usize = 64;
 
@@ -33,7 +38,8 @@ impl Implied {
     #[must_use]
     pub fn by(text: &str) -> Self {
         let tokens = tokens(text);
-        if tokens.iter().any(|token| INNER.contains(&token.as_str())) {
+        let has = |words: &[&str]| tokens.iter().any(|token| words.contains(&token.as_str()));
+        if has(&INNER) || has(&MOVING) && has(&ALTERNATIVES) {
             return Self::Anything;
         }
         let mut parser = Parser { tokens: &tokens, at: 0, last: Words::default(), depth: 0 };
@@ -139,6 +145,8 @@ impl Parser<'_> {
             Said(Implied::Anything, Vec::new())
         } else if self.take(&["("]) {
             let said = self.expression()?;
+            // Words do not reach out of parentheses; which ones a bare value takes then is libpcap's to know.
+            self.last = Words { is_foreign: true, ..Words::default() };
             self.take(&[")"]).then_some(said)?
         } else {
             self.primitive()?
@@ -343,7 +351,7 @@ mod tests {
         }
         assert_eq!(Implied::by("tcp"), tcp());
         assert_eq!(Implied::by("tcp port 80"), Implied::All(vec![tcp(), port(80)]));
-        assert_eq!(Implied::by("ip6 host fe80::1 and port 53").holds(&mut |key| key != Key::port(53)), false);
+        assert!(!Implied::by("ip6 host fe80::1 and port 53").holds(&mut |key| key != Key::port(53)));
         assert_eq!(Implied::by("proto 89"), Implied::Has(Key::protocol(89)));
     }
 

@@ -41,6 +41,22 @@ impl Filter {
         Ok(Some(Self { text: text.to_owned(), program, implied: Implied::by(text) }))
     }
 
+    /// The same, and frames with one or two VLAN tags match by what is behind them, where tcpdump sees nothing.
+    ///
+    /// # Errors
+    /// [`Invalid`], also if the text speaks of tags itself.
+    pub fn compile_behind_tags(text: &str) -> Result<Option<Self>, Invalid> {
+        let Some(plain) = Self::compile(text)? else { return Ok(None) };
+        let text = plain.text;
+        // `vlan` moves libpcap's eyes by four bytes, and by four more when it is said again.
+        let all = Self::compile(&format!("({text}) or (vlan and ({text})) or (vlan and ({text}))"));
+        let all = all.map_err(|Invalid { reason, .. }| Invalid { text: text.clone(), reason })?;
+        // A frame matches by one of the three, so that what one of them implies holds.
+        let speaks_of_tags = text.contains("vlan") || text.contains("mpls") || text.contains("pppoe");
+        let implied = if speaks_of_tags { Implied::Anything } else { plain.implied };
+        Ok(all.map(|all| Self { text, program: all.program, implied }))
+    }
+
     /// The text that it was compiled from.
     #[must_use]
     pub fn text(&self) -> &str {
@@ -197,6 +213,24 @@ mod tests {
                         prop_assert!(filter.may_match(|key| keys.contains(&key)), "{text:?} {:?} {frame:02x?}", Implied::by(&text));
                     }
                 }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_tagged_frame_matches_as_it_does_without_tags(frames in vec(frame(), 20), text in select(vec![
+            "host 10.0.0.1", "tcp port 80", "udp and host 10.0.0.1 and host 10.0.0.2 and port 53 and port 80", "arp", "icmp6", "ip6",
+        ])) {
+            let (plain, all) = (Filter::compile(text).unwrap().unwrap(), Filter::compile_behind_tags(text).unwrap().unwrap());
+            for frame in frames.into_iter().filter(|frame| frame.len() > 80) {
+                let mut bare = frame.clone();
+                while bare[12..14] == [0x81, 0] || bare[12..14] == [0x88, 0xa8] {
+                    bare.drain(12..16);
+                }
+                prop_assert_eq!(all.matches(&frame), plain.matches(&bare), "{} {:02x?}", text, frame);
+                let keys: HashSet<_> = Ends::of(&frame).keys().collect();
+                prop_assert!(!all.matches(&frame) || all.may_match(|key| keys.contains(&key)));
             }
         }
     }

@@ -14,7 +14,16 @@ pub mod expression;
 pub mod filter;
 pub mod index;
 pub mod keys;
+pub mod mend;
 pub mod name;
+pub mod output;
+mod plan;
 pub mod record;
+pub mod search;
+pub mod store;
+pub mod time;
 
+pub use filter::Filter;
 pub use name::Name;
+pub use search::{Found, Question, Search};
+pub use store::{Places, Store, session_id};

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use crate::Sections;
-use crate::values::Verify;
+use crate::url::Url;
+use crate::values::{AnalysisMode, Verify};
 
 /// A rule that is broken: the key, and what the operator should know about it.
 #[derive(Debug, PartialEq, Eq)]
@@ -49,8 +50,33 @@ pub(crate) fn check(s: &Sections) -> Vec<Broken> {
     range(&mut rule, "scan.queue", s.scan.queue as u64, 1, 65_536);
     range(&mut rule, "forward.compression", u64::from(s.forward.compression), 0, 9);
     range(&mut rule, "forward.window", s.forward.window as u64, 1, 2048);
+    range(&mut rule, "opensearch.compression", u64::from(s.opensearch.compression), 0, 9);
+    range(&mut rule, "opensearch.bulk_bytes", s.opensearch.bulk_bytes as u64, 10_000, 48_000_000);
+    range(&mut rule, "metrics.seconds", s.metrics.seconds, 1, 86_400);
+    range(&mut rule, "metrics.thermal_seconds", s.metrics.thermal_seconds, 1, 86_400);
+    range(&mut rule, "metrics.stats_seconds", s.metrics.stats_seconds, 0, 86_400);
+    range(&mut rule, "metrics.capture_loss_seconds", s.metrics.capture_loss_seconds, 0, 86_400);
     range(&mut rule, "spool.budget_megabytes", s.spool.budget_megabytes, 16, 16_777_216);
 
+    rule("analysis.mode", s.analysis.mode == AnalysisMode::Live || s.pcap.enabled, &|| {
+        "\"rotated\" analyses the capture files, and none are written: set pcap.enabled = true".to_owned()
+    });
+    rule("watch.folder", s.watch.folder.as_deref() != Some(s.pcap.folder.as_path()), &|| {
+        "this is the folder of the sensor's own captures: choose another".to_owned()
+    });
+    for (key, patterns) in [("tail.zeek", &s.tail.zeek), ("tail.suricata", &s.tail.suricata)] {
+        for pattern in patterns {
+            rule(key, glob::Pattern::new(pattern).is_ok() && pattern.starts_with('/'), &|| {
+                format!("{pattern:?} is no pattern of files: a whole path, with *, ?, [...] and **")
+            });
+        }
+    }
+    for pattern in &s.tail.exclude_lines {
+        rule("tail.exclude_lines", regex::bytes::Regex::new(pattern).is_ok(), &|| format!("{pattern:?} is no regular expression"));
+    }
+    rule("tail.zeek", s.forward.enabled || (s.tail.zeek.is_empty() && s.tail.suricata.is_empty()), &|| {
+        "log files are followed to be forwarded, and nothing is: set forward.enabled = true".to_owned()
+    });
     let f = &s.forward;
     rule("forward.hosts", !f.enabled || !f.hosts.is_empty(), &|| {
         "forwarding is on and no collector is named: set forward.hosts, or forward.enabled = false".to_owned()
@@ -64,6 +90,29 @@ pub(crate) fn check(s: &Sections) -> Vec<Broken> {
     rule("forward.key", f.certificate.is_none() || f.key.is_some(), &|| "forward.certificate is set and its private key is not".to_owned());
     rule("forward.certificate", f.key.is_none() || f.certificate.is_some(), &|| "forward.key is set and its certificate is not".to_owned());
 
+    let o = &s.opensearch;
+    rule("opensearch.hosts", !o.enabled || !o.hosts.is_empty(), &|| {
+        "delivery of sessions is on and no collector is named: set opensearch.hosts, or opensearch.enabled = false".to_owned()
+    });
+    let encrypted = o.hosts.iter().any(Url::is_encrypted);
+    rule("opensearch.ca", !o.enabled || !encrypted || o.verify == Verify::None || o.ca.is_some(), &|| {
+        format!("opensearch.verify = \"{}\" needs the certificate of the collector's CA: set opensearch.ca to its file", o.verify)
+    });
+    rule("opensearch.key", o.certificate.is_none() || o.key.is_some(), &|| {
+        "opensearch.certificate is set and its private key is not".to_owned()
+    });
+    rule("opensearch.certificate", o.key.is_none() || o.certificate.is_some(), &|| {
+        "opensearch.key is set and its certificate is not".to_owned()
+    });
+    // RFC 7617 §2: what follows the first colon is the password.
+    rule("opensearch.user", !o.user.contains(':'), &|| format!("{:?} is not a user name: it has a colon", o.user));
+    rule("opensearch.password_file", o.password.is_empty() || o.password_file.is_none(), &|| {
+        "opensearch.password is set too: one of them is enough".to_owned()
+    });
+    rule("collector.opensearch_user", !s.collector.opensearch_user.contains(':'), &|| {
+        format!("{:?} is not a user name: it has a colon", s.collector.opensearch_user)
+    });
+
     for (key, folder) in [
         ("pcap.folder", &s.pcap.folder),
         ("logs.folder", &s.logs.folder),
@@ -71,11 +120,18 @@ pub(crate) fn check(s: &Sections) -> Vec<Broken> {
         ("spool.folder", &s.spool.folder),
         ("collector.folder", &s.collector.folder),
         ("control.socket", &s.control.socket),
+        ("viewer.certificates", &s.viewer.certificates),
+        ("viewer.socket", &s.viewer.socket),
     ] {
         rule(key, folder != Path::new(""), &|| "the path is empty".to_owned());
     }
     // sun_path holds 108 bytes with the terminating NUL (unix(7)).
-    rule("control.socket", s.control.socket.as_os_str().len() <= 107, &|| "a socket's path has at most 107 bytes".to_owned());
+    for (key, socket) in [("control.socket", &s.control.socket), ("viewer.socket", &s.viewer.socket)] {
+        rule(key, socket.as_os_str().len() <= 107, &|| "a socket's path has at most 107 bytes".to_owned());
+    }
+    rule("viewer.secret_file", s.viewer.secret_file.is_none() || s.viewer.secret.is_empty(), &|| {
+        "viewer.secret is set as well: keep one of the two".to_owned()
+    });
     // Two owners of one folder would delete each other's files under budget.
     let owned = [
         ("pcap.folder", &s.pcap.folder),

@@ -1,6 +1,6 @@
 //! Environment variables that override the file: the names that a Malcolm sensor already uses.
 
-use crate::Sections;
+use crate::{AnalysisMode, Sections};
 
 /// One variable and the key it overrides.
 pub struct Override {
@@ -14,6 +14,11 @@ pub struct Override {
 /// Every variable that is looked at. An empty variable counts as unset: Malcolm's files list many without a value.
 pub static OVERRIDES: &[Override] = &[
     Override { variable: "PCAP_IFACE", key: "capture.interfaces", apply: |s, text| list(text, &mut s.capture.interfaces) },
+    Override { variable: "ZEEK_ROTATED_PCAP", key: "analysis.mode", apply: |s, text| mode(text, AnalysisMode::Rotated, s) },
+    Override { variable: "SURICATA_ROTATED_PCAP", key: "analysis.mode", apply: |s, text| mode(text, AnalysisMode::Rotated, s) },
+    // After the others: who wants either live gets both live.
+    Override { variable: "ZEEK_LIVE_CAPTURE", key: "analysis.mode", apply: |s, text| mode(text, AnalysisMode::Live, s) },
+    Override { variable: "SURICATA_LIVE_CAPTURE", key: "analysis.mode", apply: |s, text| mode(text, AnalysisMode::Live, s) },
     Override { variable: "PCAP_FILTER", key: "capture.filter", apply: |s, text| word(text, &mut s.capture.filter) },
     Override {
         variable: "PCAP_ROTATE_MEGABYTES",
@@ -25,6 +30,24 @@ pub static OVERRIDES: &[Override] = &[
     Override { variable: "EXTRA_TAGS", key: "node.tags", apply: |s, text| list(text, &mut s.node.tags) },
     Override { variable: "EXTRACTED_FILE_MAX_BYTES", key: "files.max_bytes", apply: |s, text| number(text, &mut s.files.max_bytes) },
     Override { variable: "ZEEK_EXTRACTOR_MODE", key: "files.carving", apply: |s, text| parsed(text, &mut s.files.carving) },
+    Override { variable: "OPENSEARCH_URL", key: "opensearch.hosts", apply: |s, text| parsed_list(text, &mut s.opensearch.hosts) },
+    Override {
+        variable: "OPENSEARCH_CREDS_CONFIG_FILE",
+        key: "opensearch.password_file",
+        apply: |s, text| {
+            s.opensearch.password_file = Some(text.into());
+            Ok(())
+        },
+    },
+    Override {
+        variable: "ARKIME_PASSWORD_SECRET",
+        key: "viewer.secret",
+        apply: |s, text| {
+            s.viewer.secret = text.to_owned().into();
+            s.viewer.secret_file = None;
+            Ok(())
+        },
+    },
     Override { variable: "FILESCAN_PRESERVATION", key: "files.preservation", apply: |s, text| parsed(text, &mut s.files.preservation) },
 ];
 
@@ -35,6 +58,16 @@ impl Override {
     }
 }
 
+/// Malcolm's switches: on, they set a mode; off, they leave it to the others.
+fn mode(text: &str, wanted: AnalysisMode, sections: &mut Sections) -> Result<(), String> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" => sections.analysis.mode = wanted,
+        "false" | "0" | "no" => {}
+        _ => return Err(format!("{text:?} is neither true nor false")),
+    }
+    Ok(())
+}
+
 fn word(text: &str, place: &mut String) -> Result<(), String> {
     text.clone_into(place);
     Ok(())
@@ -42,6 +75,11 @@ fn word(text: &str, place: &mut String) -> Result<(), String> {
 
 fn list(text: &str, place: &mut Vec<String>) -> Result<(), String> {
     *place = text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect();
+    Ok(())
+}
+
+fn parsed_list<T: std::str::FromStr<Err = String>>(text: &str, place: &mut Vec<T>) -> Result<(), String> {
+    *place = text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::parse).collect::<Result<_, _>>()?;
     Ok(())
 }
 

@@ -14,7 +14,9 @@ pub mod control;
 mod environment;
 mod error;
 mod model;
+mod secret;
 mod section;
+mod url;
 mod values;
 
 use std::collections::HashMap;
@@ -27,10 +29,16 @@ use toml::de::{DeTable, DeValue};
 
 pub use environment::{OVERRIDES, Override};
 pub use error::{Error, Place, Problem};
-pub use model::{Analysis, Capture, Collector, Control, Disk, Files, Forward, Logs, Node, Pcap, Scan, Spool, Web};
+pub use model::{
+    Analysis, Capture, Collector, Control, Disk, Files, Forward, Logs, Metrics, Node, OpenSearch, Pcap, Scan, Spool, Tail, Viewer, Watch,
+    Web,
+};
+pub use secret::Secret;
 pub use section::{Key, Section};
+pub use url::Url;
 pub use values::{
-    CaptureMode, CarvingMode, ClientCertificates, Compression, Host, Network, Preservation, Profile, TlsVersion, Verify, ZeekFormat,
+    AnalysisMode, CaptureMode, CarvingMode, ClientCertificates, Compression, Host, Network, Preservation, Profile, TlsVersion, Verify,
+    ZeekFormat,
 };
 
 /// Where the settings are when no path is given.
@@ -43,13 +51,18 @@ pub static SECTIONS: &[Section] = &[
     Pcap::SECTION,
     Disk::SECTION,
     Analysis::SECTION,
+    Watch::SECTION,
+    Tail::SECTION,
     Logs::SECTION,
     Files::SECTION,
     Scan::SECTION,
     Forward::SECTION,
+    OpenSearch::SECTION,
+    Metrics::SECTION,
     Spool::SECTION,
     Control::SECTION,
     Web::SECTION,
+    Viewer::SECTION,
     Collector::SECTION,
 ];
 
@@ -63,13 +76,18 @@ pub struct Sections {
     pub pcap: Pcap,
     pub disk: Disk,
     pub analysis: Analysis,
+    pub watch: Watch,
+    pub tail: Tail,
     pub logs: Logs,
     pub files: Files,
     pub scan: Scan,
     pub forward: Forward,
+    pub opensearch: OpenSearch,
+    pub metrics: Metrics,
     pub spool: Spool,
     pub control: Control,
     pub web: Web,
+    pub viewer: Viewer,
     pub collector: Collector,
 }
 
@@ -260,7 +278,10 @@ fn wrong_value(error: &toml::de::Error, document: &DeTable<'_>, text: &str, path
         let (key, _) = table.iter().find(|(_, value)| value.span().start <= span.start && span.end <= value.span().end)?;
         Some(format!("{}.{}", section.get_ref(), key.get_ref()))
     });
-    Problem::in_file(path, Some(line_at(text, span.start)), key.unwrap_or_default(), error.message().trim())
+    let key = key.unwrap_or_default();
+    // The message repeats the value.
+    let said = if key.ends_with("password") { "is a text: write it in quotes" } else { error.message().trim() };
+    Problem::in_file(path, Some(line_at(text, span.start)), key, said)
 }
 
 fn line_of(document: &DeTable<'_>, key: &str, text: &str) -> Option<usize> {

@@ -2,9 +2,12 @@
 
 use std::path::PathBuf;
 
+use crate::secret::Secret;
 use crate::section::section;
+use crate::url::Url;
 use crate::values::{
-    CaptureMode, CarvingMode, ClientCertificates, Compression, Host, Network, Preservation, Profile, TlsVersion, Verify, ZeekFormat,
+    AnalysisMode, CaptureMode, CarvingMode, ClientCertificates, Compression, Host, Network, Preservation, Profile, TlsVersion, Verify,
+    ZeekFormat,
 };
 
 section! {
@@ -56,18 +59,19 @@ section! {
         pub rotate_minutes: u64 = 10;
         /// `none` or `lz4` (Wireshark opens `.pcap.lz4` as it is).
         pub compression: Compression = Compression::None;
-        /// Megabytes that all PCAP files may take, oldest deleted first; 0 leaves it to the disk budget.
+        /// Megabytes that all PCAP files may take, oldest deleted first; 0 leaves it to [disk].
         pub budget_megabytes: u64 = 0;
     }
 }
 
 section! {
-    /// How far the disk may be filled by PCAP, logs, files and the spool together.
+    /// How far the disk may be filled by PCAP, logs, files and the spool together. Captures are a ring: they take what the
+    /// others leave, and the oldest go. When that is not enough, these give way in turn: carving stops, then the oldest carved
+    /// files go, then log files that were set aside, then the oldest waiting records. What was given up is told by a notice.
     pub struct Disk as "disk" {
         /// Megabytes that everything together may take; 0 is bounded by the floor alone.
         pub budget_megabytes: u64 = 0;
-        /// Megabytes that stay free on the file system: at this floor, carving stops, then the oldest PCAP goes,
-        /// then the oldest records.
+        /// Megabytes that stay free on every file system that is used.
         pub floor_megabytes: u64 = 1024;
     }
 }
@@ -75,6 +79,11 @@ section! {
 section! {
     /// What the packets are turned into.
     pub struct Analysis as "analysis" {
+        /// `live` analyses packets as they come. `rotated`, for small machines, only writes them, and analyses each capture
+        /// file when it is complete, while there is nothing better to do; needs pcap.enabled.
+        /// (Environment: ZEEK_ROTATED_PCAP or SURICATA_ROTATED_PCAP "true": rotated; ZEEK_LIVE_CAPTURE or
+        /// SURICATA_LIVE_CAPTURE "true": live, whatever the others say, since there is one analysis for both)
+        pub mode: AnalysisMode = AnalysisMode::Live;
         /// Form of the Zeek logs: `json` or `tsv`. Malcolm reads both; json survives a change of columns.
         pub zeek: ZeekFormat = ZeekFormat::Json;
         /// Columns of the Zeek logs: `malcolm` (with community id, VLANs and MAC addresses in conn) or `stock`.
@@ -93,6 +102,30 @@ section! {
 }
 
 section! {
+    /// Captures from elsewhere: files that are put into a folder are analysed once and then moved into its `processed`.
+    pub struct Watch as "watch" {
+        /// The folder (PCAP and PCAPNG, also compressed); unset for none. Names give tags as at Malcolm's upload:
+        /// `plant,line-2,NBSITEID7.pcap` has the tags plant and line (numbers are left out), and the NetBox site 7.
+        pub folder: Option<PathBuf> = None, shown as "\"/var/lib/tenrec/watch\"";
+    }
+}
+
+section! {
+    /// Log files of a Zeek or Suricata that is there already: their lines are forwarded like our own. For anything else see
+    /// `tenrec forward`.
+    pub struct Tail as "tail" {
+        /// Patterns of Zeek's log files (`*`, `?`, `[…]`, `**`).
+        pub zeek: Vec<String> = Vec::new();
+        /// Patterns of Suricata's EVE files.
+        pub suricata: Vec<String> = Vec::new();
+        /// Regular expressions: lines that match one are left out.
+        pub exclude_lines: Vec<String> = vec![r"^\s*#".to_owned()];
+        /// Minutes after which a file that has not changed is not begun; 0: all are.
+        pub ignore_older_minutes: u64 = 0;
+    }
+}
+
+section! {
     /// Log files on this disk. What is forwarded does not depend on them.
     pub struct Logs as "logs" {
         /// Whether log files are written.
@@ -101,7 +134,7 @@ section! {
         pub folder: PathBuf = PathBuf::from("/var/lib/tenrec/logs");
         /// Minutes after which a log file is set aside and a new one begun, 1 to 10080; 0 never.
         pub rotate_minutes: u64 = 60;
-        /// Megabytes that all log files may take, oldest deleted first; 0 leaves it to the disk budget.
+        /// Megabytes that all log files may take, oldest deleted first; 0 leaves it to [disk].
         pub budget_megabytes: u64 = 4096;
     }
 }
@@ -121,7 +154,7 @@ section! {
         /// What stays after the scan: `quarantined` (files with a verdict), `all` or `none`.
         /// (Environment: FILESCAN_PRESERVATION)
         pub preservation: Preservation = Preservation::Quarantined;
-        /// Megabytes that all carved files may take, oldest deleted first; 0 leaves it to the disk budget.
+        /// Megabytes that all carved files may take, oldest deleted first; 0 leaves it to [disk].
         pub budget_megabytes: u64 = 8192;
     }
 }
@@ -176,6 +209,55 @@ section! {
 }
 
 section! {
+    /// Delivery of Arkime's sessions, and of what Arkime wants to know about its sensors, to OpenSearch (Malcolm's port
+    /// 9200, `tenrec collector`). Needs a collector that Arkime has set up: a sensor makes no templates.
+    pub struct OpenSearch as "opensearch" {
+        /// Whether sessions are delivered. Off, none are spooled either.
+        pub enabled: bool = false;
+        /// Collectors: `https://host:9200`, also with a path (`https://malcolm/mapi/opensearch`); `host:port` means https,
+        /// no port 9200. All that answer share the work; one that fails is left out until it answers again.
+        /// (Environment: OPENSEARCH_URL, separated by commas)
+        pub hosts: Vec<Url> = Vec::new();
+        /// Certificate of the CA that signed the collector's certificate, PEM.
+        pub ca: Option<PathBuf> = None, shown as "\"/etc/tenrec/certs/ca.crt\"";
+        /// This sensor's own certificate, PEM, where the collector wants one.
+        pub certificate: Option<PathBuf> = None, shown as "\"/etc/tenrec/certs/client.crt\"";
+        /// Private key of that certificate, PEM.
+        pub key: Option<PathBuf> = None, shown as "\"/etc/tenrec/certs/client.key\"";
+        /// How the collector's certificate is checked: `full` (signed by the CA and naming the host), `chain` (signed by
+        /// the CA; Malcolm's server certificate has no name to check) or `none` (whoever answers gets the sessions).
+        pub verify: Verify = Verify::Chain;
+        /// User for HTTP Basic; empty for none.
+        pub user: String = String::new();
+        /// Password of that user. It is never shown; better kept in a file of its own.
+        pub password: Secret = Secret::default();
+        /// File with the password alone, or Malcolm's `.opensearch.primary.curlrc` (`user: "name:password"`).
+        /// (Environment: OPENSEARCH_CREDS_CONFIG_FILE)
+        pub password_file: Option<PathBuf> = None, shown as "\"/etc/tenrec/opensearch.curlrc\"";
+        /// Level of gzip compression on the wire, 0 (none) to 9.
+        pub compression: u32 = 3;
+        /// Bytes of documents in one request, 10000 to 48000000: Malcolm's proxy refuses 50 MB.
+        pub bulk_bytes: usize = 4_000_000;
+    }
+}
+
+section! {
+    /// How the machine and the capture are, for the collector's dashboards.
+    pub struct Metrics as "metrics" {
+        /// Whether processor, memory, disks, network and temperatures are forwarded, as a Malcolm sensor does it.
+        pub enabled: bool = true;
+        /// Seconds between two of them, 1 to 86400.
+        pub seconds: u64 = 30;
+        /// Seconds between two temperatures, 1 to 86400.
+        pub thermal_seconds: u64 = 10;
+        /// Seconds between two lines of Zeek's stats.log, 1 to 86400; 0 for none.
+        pub stats_seconds: u64 = 300;
+        /// Seconds between two lines of Zeek's capture_loss.log, 1 to 86400; 0 for none.
+        pub capture_loss_seconds: u64 = 900;
+    }
+}
+
+section! {
     /// Records that wait for the collector, on disk.
     pub struct Spool as "spool" {
         /// Folder of the spool.
@@ -202,6 +284,24 @@ section! {
 }
 
 section! {
+    /// Packets for Arkime's central viewer and for the web UI (`tenrec viewer`).
+    pub struct Viewer as "viewer" {
+        /// Address and port of HTTPS: the central viewer asks on port 8005.
+        pub listen: std::net::SocketAddr = std::net::SocketAddr::from(([0, 0, 0, 0], 8005));
+        /// Secret shared with the central viewer: Arkime's passwordSecret. Without one nothing is served over the network.
+        /// It is never shown; better kept in a file of its own.
+        /// (Environment: ARKIME_PASSWORD_SECRET)
+        pub secret: Secret = Secret::default();
+        /// File with the secret alone.
+        pub secret_file: Option<PathBuf> = None, shown as "\"/etc/tenrec/viewer.secret\"";
+        /// Folder of its certificates (`ca.crt`, `server.crt`, `server.key`), made at the first start where missing.
+        pub certificates: PathBuf = PathBuf::from("/var/lib/tenrec-viewer/certs");
+        /// Socket over which the web UI asks for packets, without a secret: for whom its mode and folder let in.
+        pub socket: PathBuf = PathBuf::from("/run/tenrec-viewer/viewer.sock");
+    }
+}
+
+section! {
     /// The embedded collector (`tenrec collector`), for demonstrations and small sites.
     pub struct Collector as "collector" {
         /// Address and port it listens on.
@@ -212,5 +312,11 @@ section! {
         pub certificates: PathBuf = PathBuf::from("/var/lib/tenrec/collector/certs");
         /// Client certificates: `none`, `optional` (checked when sent, as Malcolm does) or `required`.
         pub client_certificates: ClientCertificates = ClientCertificates::Optional;
+        /// Address and port of its OpenSearch side, which takes Arkime's sessions; unset, there is none.
+        pub opensearch_listen: Option<std::net::SocketAddr> = None, shown as "\"0.0.0.0:9200\"";
+        /// User that the OpenSearch side asks for; empty, it asks for none.
+        pub opensearch_user: String = String::new();
+        /// Password of that user. It is never shown.
+        pub opensearch_password: Secret = Secret::default();
     }
 }

@@ -42,7 +42,8 @@ fn every_key_of_the_default_file_is_valid_once_its_comment_sign_is_removed() {
     assert_eq!(settings.analysis.seed, Some(42));
     assert_eq!(settings.forward.ca, Some(PathBuf::from("/etc/tenrec/certs/ca.crt")));
     assert_eq!(settings.capture, defaults.capture);
-    assert_eq!(settings.collector, defaults.collector);
+    assert_eq!(settings.collector.opensearch_listen, Some("0.0.0.0:9200".parse().unwrap()));
+    assert_eq!(settings.collector.listen, defaults.collector.listen);
     assert_eq!(settings.files, defaults.files);
 }
 
@@ -97,6 +98,17 @@ fn a_value_of_the_wrong_kind_names_its_key() {
 }
 
 #[test]
+fn delivery_of_sessions_needs_a_host_a_ca_and_one_password() {
+    let said = complaint("[opensearch]\nenabled = true\nuser = \"a:b\"\n");
+    assert!(said.contains("opensearch.hosts: delivery of sessions is on") && said.contains("opensearch.user"), "{said}");
+    let said = complaint("[opensearch]\nenabled = true\nhosts = [\"malcolm:9200\"]\npassword = \"hunter2\"\npassword_file = \"/x\"\n");
+    assert!(said.contains("opensearch.ca: opensearch.verify") && said.contains("opensearch.password_file"), "{said}");
+    assert!(!said.contains("hunter2"));
+    assert!(!complaint("[opensearch]\npassword = 31337\n").contains("31337"));
+    assert!(parse("[opensearch]\nenabled = true\nhosts = [\"http://127.0.0.1:9200\"]\n").is_ok(), "in the clear there is nothing to check");
+}
+
+#[test]
 fn broken_toml_names_its_line() {
     let complaint = complaint("[pcap]\nenabled = \n");
     assert!(complaint.starts_with("tenrec.toml:2: this is not TOML"), "{complaint}");
@@ -116,6 +128,8 @@ fn the_environment_goes_over_the_file() {
                 "EXTRACTED_FILE_MAX_BYTES" => "1000",
                 "ZEEK_EXTRACTOR_MODE" => "all",
                 "FILESCAN_PRESERVATION" => "none",
+                "OPENSEARCH_URL" => "https://malcolm:9200",
+                "OPENSEARCH_CREDS_CONFIG_FILE" => "/run/curlrc",
                 _ => return None,
             }
             .to_owned(),
@@ -128,6 +142,8 @@ fn the_environment_goes_over_the_file() {
     assert_eq!(settings.node.name, "sensor-7");
     assert_eq!(settings.node.tags, ["plant", "line 3"]);
     assert_eq!(settings.files.max_bytes, 1000);
+    assert_eq!(settings.opensearch.hosts, ["https://malcolm:9200".parse().unwrap()]);
+    assert_eq!(settings.opensearch.password_file, Some(PathBuf::from("/run/curlrc")));
     assert_eq!((settings.files.carving, settings.files.preservation), (CarvingMode::All, Preservation::None));
 }
 

@@ -130,6 +130,16 @@ words! {
 }
 
 words! {
+    /// When packets are analysed.
+    pub enum AnalysisMode {
+        /// As they come.
+        Live = "live",
+        /// From the capture files, once they are complete.
+        Rotated = "rotated",
+    }
+}
+
+words! {
     /// A version of TLS.
     pub enum TlsVersion {
         /// TLS 1.2, the only one that Malcolm's own sensors offer.
@@ -242,25 +252,30 @@ impl Host {
     }
 }
 
-impl FromStr for Host {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{text:?} is not a host: write it like collector.example:5044, 192.0.2.1:5044 or [2001:db8::1]:5044");
+impl Host {
+    /// As [`Host::from_str`], with another port in place of a missing one.
+    pub(crate) fn parse(text: &str, default_port: u16) -> Option<Self> {
         let bare_v6 = text.parse::<Ipv6Addr>().is_ok();
         let (name, port) = match text.rsplit_once(':') {
-            Some((name, port)) if !bare_v6 && !text.ends_with(']') => {
-                (name, port.parse::<u16>().ok().filter(|port| *port > 0).ok_or_else(wrong)?)
-            }
-            _ => (text, Self::BEATS_PORT),
+            Some((name, port)) if !bare_v6 && !text.ends_with(']') => (name, port.parse::<u16>().ok().filter(|port| *port > 0)?),
+            _ => (text, default_port),
         };
         let name = match name.strip_prefix('[') {
-            Some(inner) => inner.strip_suffix(']').filter(|inner| inner.parse::<Ipv6Addr>().is_ok()).ok_or_else(wrong)?,
+            Some(inner) => inner.strip_suffix(']').filter(|inner| inner.parse::<Ipv6Addr>().is_ok())?,
             None => name,
         };
         let is_address = name.parse::<IpAddr>().is_ok();
         let is_name = !name.is_empty() && name.len() <= 253 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
-        if is_address || is_name { Ok(Self { name: name.to_owned(), port }) } else { Err(wrong()) }
+        (is_address || is_name).then(|| Self { name: name.to_owned(), port })
+    }
+}
+
+impl FromStr for Host {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::parse(text, Self::BEATS_PORT)
+            .ok_or_else(|| format!("{text:?} is not a host: write it like collector.example:5044, 192.0.2.1:5044 or [2001:db8::1]:5044"))
     }
 }
 
@@ -288,6 +303,7 @@ macro_rules! as_text {
         }
     )* };
 }
+pub(crate) use as_text;
 as_text!(Network, Host);
 
 #[cfg(test)]

@@ -116,7 +116,7 @@ impl Shared {
             if lost > 0 {
                 state.stats.deleted += lost;
                 let (first, last) = (slowest.max(oldest.first), oldest.next - 1);
-                error!(lost, first, last, folder = %self.folder.display(), "spool over budget, oldest records deleted before the collector took them");
+                error!(lost, first, last, folder = %self.folder.display(), "no room for the spool, oldest records deleted before the collector took them");
             }
         }
     }

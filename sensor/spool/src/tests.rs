@@ -315,6 +315,19 @@ fn a_batch_is_bounded_by_records_and_by_bytes() {
 }
 
 #[test]
+fn what_is_given_up_on_demand_is_counted_and_the_newest_segment_stays() {
+    let (_folder, mut writer) = spool();
+    fill(&mut writer, 0..200);
+    let before = writer.stats();
+    let (bytes, lost) = writer.give_up(before.bytes / 2);
+    assert!(bytes >= before.bytes / 2 && lost > 50 && writer.stats().deleted == lost);
+    assert_eq!(writer.stats().bytes, before.bytes - bytes);
+    let spare = writer.spare();
+    assert_eq!(writer.give_up(u64::MAX).0, spare);
+    assert_eq!((writer.stats().segments, writer.spare()), (1, 0));
+}
+
+#[test]
 fn a_flush_wakes_who_asked_for_it() {
     let (_folder, mut writer) = spool();
     let woken = Arc::new(AtomicUsize::new(0));

@@ -149,6 +149,22 @@ impl Writer {
         self.sync_file()
     }
 
+    /// Deletes the oldest segments until so many bytes are free, or only the one being written is left: the bytes freed, and the
+    /// records among them that not every reader had acknowledged, which are counted as deleted.
+    pub fn give_up(&mut self, bytes: u64) -> (u64, u64) {
+        let mut state = self.shared.lock();
+        let (held, deleted) = (state.bytes(), state.stats.deleted);
+        self.shared.make_room(&mut state, 0, held.saturating_sub(bytes));
+        (held - state.bytes(), state.stats.deleted - deleted)
+    }
+
+    /// Bytes that [`Writer::give_up`] could free.
+    #[must_use]
+    pub fn spare(&self) -> u64 {
+        let state = self.shared.lock();
+        state.bytes() - state.segments.back().map_or(0, |last| last.bytes)
+    }
+
     /// A reader by its name, at the first record that it has not acknowledged; a new one begins with the oldest.
     ///
     /// # Errors

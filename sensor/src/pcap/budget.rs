@@ -16,6 +16,8 @@ pub struct Budget {
     folder: PathBuf,
     closed: VecDeque<(PathBuf, u64)>,
     bytes: u64,
+    /// Bytes deleted to make room, and how many files, since [`Budget::take_deleted`] was asked.
+    deleted: (u64, u64),
     most: u64,
     floor: u64,
     /// What is appended to the name of a file for that of the file that goes with it, such as its index; empty for none.
@@ -47,7 +49,7 @@ impl Budget {
         found.sort();
         let bytes = found.iter().map(|(_, _, bytes)| bytes).sum();
         let closed = found.into_iter().map(|(_, path, bytes)| (path, bytes)).collect();
-        Ok(Self { folder: folder.to_owned(), closed, bytes, most, floor, companion })
+        Ok(Self { folder: folder.to_owned(), closed, bytes, deleted: (0, 0), most, floor, companion })
     }
 
     /// Makes room for `bytes` more by deleting the oldest closed files; returns which were deleted, and whether there is
@@ -63,6 +65,34 @@ impl Budget {
         (deleted, true)
     }
 
+    /// Bytes that were deleted to make room since the last call, and how many files.
+    pub fn take_deleted(&mut self) -> (u64, u64) {
+        std::mem::take(&mut self.deleted)
+    }
+
+    /// Deletes the oldest closed files until so many bytes are free, or none is left: which.
+    pub fn give_up(&mut self, bytes: u64) -> Vec<PathBuf> {
+        let before = self.bytes;
+        let mut deleted = Vec::new();
+        while before - self.bytes < bytes {
+            match self.delete_oldest() {
+                Some(path) => deleted.push(path),
+                None => break,
+            }
+        }
+        deleted
+    }
+
+    /// Bytes of the closed files.
+    pub fn spare(&self) -> u64 {
+        self.closed.iter().map(|(_, bytes)| bytes).sum()
+    }
+
+    /// Bounds all files together anew; 0 is no bound.
+    pub fn set_most(&mut self, most: u64) {
+        self.most = most;
+    }
+
     /// Deletes the oldest closed file, and says which; nothing if there is none.
     pub fn delete_oldest(&mut self) -> Option<PathBuf> {
         let (path, bytes) = self.closed.pop_front()?;
@@ -75,6 +105,7 @@ impl Budget {
             }
         }
         self.bytes = self.bytes.saturating_sub(bytes);
+        self.deleted = (self.deleted.0 + bytes, self.deleted.1 + 1);
         Some(path)
     }
 

@@ -55,50 +55,65 @@ pub enum FileEvent {
     },
 }
 
-/// Passes events on without waiting.
+/// Passes events on to everyone who wants them, without waiting for anyone.
 #[derive(Debug)]
 pub(super) struct Teller {
-    sender: Option<Sender<FileEvent>>,
+    listeners: Vec<Listener>,
+}
+
+#[derive(Debug)]
+struct Listener {
+    sender: Sender<FileEvent>,
     untold: VecDeque<FileEvent>,
     lost: u64,
 }
 
 impl Teller {
-    pub(super) fn new(sender: Option<Sender<FileEvent>>) -> Self {
-        Self { sender, untold: VecDeque::new(), lost: 0 }
+    pub(super) fn new(senders: &[Sender<FileEvent>]) -> Self {
+        let listener = |sender: &Sender<FileEvent>| Listener { sender: sender.clone(), untold: VecDeque::new(), lost: 0 };
+        Self { listeners: senders.iter().map(listener).collect() }
     }
 
     pub(super) fn tell(&mut self, event: FileEvent) {
-        if self.sender.is_none() {
-            return;
+        for listener in &mut self.listeners {
+            listener.keep(event.clone());
         }
+        self.pass_on();
+    }
+
+    /// Passes on what waits. Called every now and then.
+    pub(super) fn pass_on(&mut self) {
+        self.listeners.retain_mut(Listener::pass_on);
+    }
+}
+
+impl Listener {
+    fn keep(&mut self, event: FileEvent) {
         if self.untold.len() >= UNTOLD {
             self.untold.pop_front();
             self.lost += 1;
             if self.lost.is_power_of_two() {
                 tracing::warn!(
                     lost = self.lost,
-                    "what became of capture files is not read: the collector's list of them will not be right"
+                    "what became of capture files is not read: lists of them, or their analysis, will not be right"
                 );
             }
         }
         self.untold.push_back(event);
-        self.pass_on();
     }
 
-    /// Passes on what waits. Called every now and then.
-    pub(super) fn pass_on(&mut self) {
-        let Some(sender) = &self.sender else { return };
+    /// Whether it still listens.
+    fn pass_on(&mut self) -> bool {
         while let Some(event) = self.untold.pop_front() {
-            match sender.try_send(event) {
+            match self.sender.try_send(event) {
                 Ok(()) => {}
-                Err(TrySendError::Full(event)) => return self.untold.push_front(event),
-                Err(TrySendError::Disconnected(_)) => {
-                    self.untold.clear();
-                    self.sender = None;
-                    return;
+                Err(TrySendError::Full(event)) => {
+                    self.untold.push_front(event);
+                    return true;
                 }
+                Err(TrySendError::Disconnected(_)) => return false,
             }
         }
+        true
     }
 }

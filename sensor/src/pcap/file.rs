@@ -29,6 +29,7 @@ use analyze::Time;
 use lz4_flex::frame::{BlockMode, BlockSize, FrameEncoder, FrameInfo};
 use packets::{
     Name,
+    index::{self, Place},
     record::{FILE_HEADER, file_header},
 };
 
@@ -38,6 +39,7 @@ use super::{
     budget::Budget,
     events::{FileEvent, Teller},
     feed::Told,
+    indices::Indices,
     numbers::Numbers,
 };
 
@@ -53,6 +55,7 @@ pub struct Files {
     numbers: Arc<Numbers>,
     told: Vec<Vec<Arc<Told>>>,
     counters: Arc<Counters>,
+    indices: Indices,
     events: Teller,
     open: HashMap<(u16, usize), Open>,
     /// A block as it goes to disk, kept for its memory.
@@ -74,21 +77,29 @@ struct Open {
     frames: u64,
     first: Time,
     last: Time,
+    index_bytes: u64,
     /// `bytes` for others to read.
     shown: Arc<AtomicU64>,
 }
 
 impl Files {
     /// No file is begun before there is a frame for it. `told` has a place for each worker and interface.
-    pub(super) fn new(options: Options, budget: Budget, numbers: Arc<Numbers>, told: Vec<Vec<Arc<Told>>>, counters: Arc<Counters>) -> Self {
+    pub(super) fn new(
+        options: Options,
+        budget: Budget,
+        numbers: Arc<Numbers>,
+        told: Vec<Vec<Arc<Told>>>,
+        indices: Indices,
+        counters: Arc<Counters>,
+    ) -> Self {
         counters.bytes_on_disk.store(budget.bytes(), Ordering::Relaxed);
-        let mut events = Teller::new(options.events.clone());
+        let mut events = Teller::new(&options.events);
         for (path, bytes) in budget.list() {
             if let Some(Name { number, first, .. }) = Name::of(path).filter(|name| name.number > 0) {
                 events.tell(FileEvent::Found { number, path: path.to_owned(), first, bytes });
             }
         }
-        Self { options, budget, numbers, told, counters, events, open: HashMap::new(), compressed: Vec::new() }
+        Self { options, budget, numbers, told, counters, indices, events, open: HashMap::new(), compressed: Vec::new() }
     }
 
     /// Appends a block to the file that it belongs to. A block that cannot be written is counted; it is told once, and
@@ -106,15 +117,61 @@ impl Files {
         }
     }
 
-    /// What is to be done besides, now and then.
-    pub(super) fn tend(&mut self) {
+    /// What is to be done besides, now and then. Whether sessions may still come to be written.
+    pub(super) fn tend(&mut self) -> bool {
         self.events.pass_on();
+        self.keep_to_share();
+        let (grown, may_come) = self.indices.take_sessions();
+        let has_grown = !grown.is_empty();
+        for (number, path, bytes) in grown {
+            match self.open.values_mut().find(|open| open.number == number) {
+                Some(open) => {
+                    open.index_bytes += bytes;
+                    self.budget.grown(bytes);
+                }
+                None => self.budget.closed_grown(&path, bytes),
+            }
+        }
+        if has_grown {
+            self.counters.bytes_on_disk.store(self.budget.bytes(), Ordering::Relaxed);
+        }
         if let Err(error) = self.numbers.tend()
             && !self.counters.disk_full.swap(true, Ordering::Relaxed)
         {
             let folder = self.options.folder.display();
             tracing::error!(%folder, %error, "numbers for new captures cannot be written down: free space, or change pcap.folder in tenrec.toml");
         }
+        may_come
+    }
+
+    /// Deletes the oldest files if others need the room, and keeps to what they leave.
+    fn keep_to_share(&mut self) {
+        let share = Arc::clone(&self.options.share);
+        let own = self.options.budget_bytes;
+        self.budget.set_most(match share.most() {
+            0 => own,
+            left if own == 0 => left,
+            left => own.min(left),
+        });
+        let wanted = share.wanted();
+        if wanted > 0 {
+            let gone = self.budget.give_up(wanted);
+            self.deleted(&gone);
+            share.answer();
+            self.counters.bytes_on_disk.store(self.budget.bytes(), Ordering::Relaxed);
+            self.counters.files_closed.store(self.budget.files() as u64, Ordering::Relaxed);
+        }
+        let (bytes, files) = self.budget.take_deleted();
+        if files > 0 {
+            share.dropped(bytes, files);
+        }
+        // What is being written can be closed, and given up then: at the latest in the next second.
+        share.holds(self.budget.bytes(), self.budget.spare());
+    }
+
+    /// Counts bytes that came to the index of a file of an earlier run.
+    pub(super) fn index_grown(&mut self, path: &Path, bytes: u64) {
+        self.budget.closed_grown(path, bytes);
     }
 
     /// Ends all files.
@@ -177,7 +234,7 @@ impl Files {
         if result.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::StorageFull)
             && let Some(path) = self.budget.delete_oldest()
         {
-            deleted(&self.counters, &mut self.events, &[path]);
+            self.deleted(&[path]);
             result = self.append_to_open(key, block, bytes);
         }
         let saved = result?;
@@ -197,10 +254,18 @@ impl Files {
             self.open.insert(key, open);
         }
         let Some(open) = self.open.get_mut(&key) else { return Err(io::ErrorKind::NotFound.into()) };
-        let before = open.bytes;
+        let (before, disk_offset, offset) = (open.bytes, open.bytes - open.overlap, open.uncompressed);
         open.append(bytes)?;
         open.count(block);
-        self.budget.grown(open.bytes - before);
+        let place = Place {
+            offset,
+            length: block.bytes().len() as u32,
+            disk_offset,
+            disk_length: (open.bytes - open.overlap - disk_offset) as u32,
+        };
+        let indexed = self.indices.block(open.number, place, block.bytes());
+        open.index_bytes += indexed;
+        self.budget.grown(open.bytes - before + indexed);
         if open.frames == block.frames {
             let (number, path, first) = (open.number, open.path.clone(), open.first);
             self.counters.files_opened.fetch_add(1, Ordering::Relaxed);
@@ -211,7 +276,7 @@ impl Files {
 
     fn make_room(&mut self, bytes: u64) -> io::Result<()> {
         let (gone, room) = self.budget.make_room(bytes);
-        deleted(&self.counters, &mut self.events, &gone);
+        self.deleted(&gone);
         self.counters.files_closed.store(self.budget.files() as u64, Ordering::Relaxed);
         if !gone.is_empty() {
             tracing::info!(files = gone.len(), "oldest captures deleted to stay within the disk budget");
@@ -225,7 +290,7 @@ impl Files {
             self.end(key);
         }
         let (gone, room) = self.budget.make_room(bytes);
-        deleted(&self.counters, &mut self.events, &gone);
+        self.deleted(&gone);
         if room { Ok(()) } else { Err(io::Error::new(io::ErrorKind::StorageFull, "no room within the budget and above the floor")) }
     }
 
@@ -253,6 +318,7 @@ impl Files {
             frames: 0,
             first: block.first,
             last: block.first,
+            index_bytes: 0,
             shown,
         };
         let begun = if self.options.lz4 { open.append(&header) } else { open.append(&file_header(self.options.snap)) };
@@ -261,7 +327,8 @@ impl Files {
             return Err(error);
         }
         open.overlap = if self.options.lz4 { END_MARK } else { 0 };
-        self.budget.grown(open.bytes);
+        open.index_bytes = self.indices.begin(number, &open.path);
+        self.budget.grown(open.bytes + open.index_bytes);
         Ok(open)
     }
 
@@ -270,7 +337,9 @@ impl Files {
         if open.frames == 0 {
             // Its first block could not be written: nobody has heard of it.
             remove(&open.path);
-            self.budget.shrunk(open.bytes);
+            remove(&index::path_of(&open.path));
+            self.indices.gone(open.number);
+            self.budget.shrunk(open.bytes + open.index_bytes);
             return;
         }
         self.events.tell(FileEvent::Ended {
@@ -281,8 +350,19 @@ impl Files {
             packets: open.frames,
             last: open.last,
         });
-        self.budget.closed(open.path, open.bytes);
+        self.indices.end(open.number);
+        self.budget.closed(open.path, open.bytes + open.index_bytes);
         self.counters.files_closed.store(self.budget.files() as u64, Ordering::Relaxed);
+    }
+
+    fn deleted(&mut self, paths: &[PathBuf]) {
+        self.counters.files_deleted.fetch_add(paths.len() as u64, Ordering::Relaxed);
+        for path in paths {
+            if let Some(Name { number, .. }) = Name::of(path).filter(|name| name.number > 0) {
+                self.indices.gone(number);
+                self.events.tell(FileEvent::Deleted { number, path: path.clone() });
+            }
+        }
     }
 
     /// A whole LZ4 frame: its header, one or more blocks with checksums, the end mark; nothing if files are not compressed.
@@ -294,15 +374,6 @@ impl Files {
         let mut encoder = FrameEncoder::with_frame_info(info, to);
         encoder.write_all(bytes)?;
         encoder.finish().map_err(io::Error::other).map(drop)
-    }
-}
-
-fn deleted(counters: &Counters, events: &mut Teller, paths: &[PathBuf]) {
-    counters.files_deleted.fetch_add(paths.len() as u64, Ordering::Relaxed);
-    for path in paths {
-        if let Some(Name { number, .. }) = Name::of(path).filter(|name| name.number > 0) {
-            events.tell(FileEvent::Deleted { number, path: path.clone() });
-        }
     }
 }
 

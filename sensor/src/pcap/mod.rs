@@ -15,6 +15,10 @@
 //! right or beyond the end, never wrong. Of compressed files the offset is that before compression: our own viewer finds it,
 //! Arkime's does not open LZ4.
 //!
+//! Beside each file grows an index ([`packets::index`]): what each block has, and when a session ends ([`Sessions`]), where
+//! its packets are. With it `tenrec pcap` and the viewer find packets without reading what they do not want. Indices of
+//! earlier runs that are missing or were cut off are mended in the background ([`mending`]).
+//!
 //! Whoever keeps a list of the files elsewhere hears of them through [`Options::events`] ([`FileEvent`]): which there are at
 //! the start, begun, ended, deleted. The channel is bounded and the writer does not wait for its reader; what does not fit
 //! is kept here and passed on later.
@@ -24,6 +28,8 @@ pub mod budget;
 mod events;
 mod feed;
 pub mod file;
+mod indices;
+mod mending;
 mod numbers;
 
 use std::{
@@ -37,13 +43,14 @@ use std::{
     time::Duration,
 };
 
-use packets::name;
+use crate::disk::Share;
+use packets::{index, name};
 use rtrb::{Consumer, Producer, RingBuffer};
 use serde::Serialize;
 
-use self::{block::Block, budget::Budget, file::Files, numbers::Numbers};
+use self::{block::Block, budget::Budget, file::Files, indices::Indices, mending::Mending, numbers::Numbers};
 
-pub use self::{events::FileEvent, feed::Feed};
+pub use self::{events::FileEvent, feed::Feed, indices::Sessions};
 
 /// Blocks that wait for the disk, for each worker: 64 MiB, made only when they are needed. A disk that stalls for a second at
 /// 500 Mbit/s costs nothing.
@@ -71,8 +78,10 @@ pub struct Options {
     pub floor_bytes: u64,
     /// Bytes kept of each frame, as the files' headers tell; 0 for all.
     pub snap: u32,
-    /// Who hears what becomes of the files, if anyone does.
-    pub events: Option<crossbeam_channel::Sender<FileEvent>>,
+    /// Where it is asked for room, and told how much the others leave.
+    pub share: Arc<Share>,
+    /// Who hears what becomes of the files.
+    pub events: Vec<crossbeam_channel::Sender<FileEvent>>,
 }
 
 /// What the PCAP writer has done, and what it had to leave.
@@ -88,6 +97,7 @@ pub struct Counters {
     files_opened: AtomicU64,
     files_deleted: AtomicU64,
     files_closed: AtomicU64,
+    sessions_unindexed: AtomicU64,
     disk_full: AtomicBool,
     /// The file begun last.
     newest: Mutex<(String, Arc<AtomicU64>)>,
@@ -112,6 +122,8 @@ pub struct Snapshot {
     pub files_deleted: u64,
     /// Files on disk that are no longer written to.
     pub files_closed: u64,
+    /// Sessions whose packets no index knows, in one file each: they are not found by the session's id.
+    pub sessions_unindexed: u64,
     /// Whether the last block could not be written.
     pub disk_full: bool,
 }
@@ -135,6 +147,7 @@ impl Counters {
             files_opened: load(&self.files_opened),
             files_deleted: load(&self.files_deleted),
             files_closed: load(&self.files_closed),
+            sessions_unindexed: load(&self.sessions_unindexed),
             disk_full: self.disk_full.load(Ordering::Relaxed),
         }
     }
@@ -143,6 +156,7 @@ impl Counters {
 /// The writer thread.
 pub struct Writer {
     thread: JoinHandle<()>,
+    sessions: Sessions,
     counters: Arc<Counters>,
 }
 
@@ -152,7 +166,7 @@ pub struct Writer {
 /// If the folder cannot be made or read: with its path and what to do.
 pub fn start(options: Options, workers: usize) -> io::Result<(Vec<Feed>, Writer)> {
     let counters = Arc::new(Counters::default());
-    let budget = Budget::open(&options.folder, name::is_capture, "", options.budget_bytes, options.floor_bytes)?;
+    let budget = Budget::open(&options.folder, name::is_capture, index::SUFFIX, options.budget_bytes, options.floor_bytes)?;
     let numbers = Arc::new(Numbers::open(&options.folder)?);
     let (mut feeds, mut queues, mut told) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..workers.max(1) {
@@ -165,9 +179,12 @@ pub fn start(options: Options, workers: usize) -> io::Result<(Vec<Feed>, Writer)
         feeds.push(feed);
         queues.push(Queue { filled, emptied });
     }
-    let files = Files::new(options, budget, numbers, told, Arc::clone(&counters));
-    let thread = thread::Builder::new().name("pcap".to_owned()).spawn(move || write(queues, files))?;
-    Ok((feeds, Writer { thread, counters }))
+    let (indices, sessions) = Indices::new(Arc::clone(&counters));
+    mending::remove_orphans(&options.folder)?;
+    let mending = mending::start(&budget);
+    let files = Files::new(options, budget, numbers, told, indices, Arc::clone(&counters));
+    let thread = thread::Builder::new().name("pcap".to_owned()).spawn(move || write(queues, files, mending))?;
+    Ok((feeds, Writer { thread, sessions, counters }))
 }
 
 impl Writer {
@@ -176,8 +193,14 @@ impl Writer {
         Arc::clone(&self.counters)
     }
 
-    /// Waits until everything is on disk. Drop the feeds first: this ends when they have.
+    /// Where sessions go when they end.
+    pub fn sessions(&self) -> Sessions {
+        self.sessions.clone()
+    }
+
+    /// Waits until everything is on disk. Drop the feeds first, and what [`Writer::sessions`] gave: this ends when they have.
     pub fn finish(self) {
+        drop(self.sessions);
         if self.thread.join().is_err() {
             tracing::error!("the PCAP writer ended unexpectedly: see the message above");
         }
@@ -189,7 +212,7 @@ struct Queue {
     emptied: Producer<Vec<u8>>,
 }
 
-fn write(mut queues: Vec<Queue>, mut files: Files) {
+fn write(mut queues: Vec<Queue>, mut files: Files, mending: Option<Mending>) {
     crate::run::ordinary_priority();
     loop {
         let mut idle = true;
@@ -207,9 +230,12 @@ fn write(mut queues: Vec<Queue>, mut files: Files) {
                 }
             }
         }
-        files.tend();
+        let sessions_may_come = files.tend();
+        if let Some(mending) = &mending {
+            mending.grown().for_each(|(path, bytes)| files.index_grown(&path, bytes));
+        }
         if idle {
-            if ended {
+            if ended && !sessions_may_come {
                 break;
             }
             thread::park_timeout(IDLE);

@@ -1,5 +1,7 @@
 //! What goes into a feed comes out of the files.
 
+mod found;
+
 use std::{
     collections::HashMap,
     fs,
@@ -21,8 +23,9 @@ fn options(folder: &Path) -> Options {
         lz4: false,
         budget_bytes: 0,
         floor_bytes: 0,
+        share: Arc::default(),
         snap: 0,
-        events: None,
+        events: Vec::new(),
     }
 }
 
@@ -100,7 +103,9 @@ fn check_positions(folder: &Path, positions: &[(Position, u32)]) -> u64 {
 /// The files of an interface in the order of their names, each checked to be a whole capture; the frames' numbers.
 fn read_all(folder: &Path, interface: &str) -> (usize, Vec<u32>) {
     let mut paths: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    paths.retain(|path| path.file_name().unwrap().to_str().unwrap().starts_with(&format!("tenrec-{interface}-")));
+    paths.retain(|path| {
+        packets::Name::of(path).is_some() && path.file_name().unwrap().to_str().unwrap().starts_with(&format!("tenrec-{interface}-"))
+    });
     paths.sort();
     let mut numbers = Vec::new();
     for path in &paths {
@@ -221,10 +226,11 @@ fn check_failing_writes(lz4: bool) {
     // The budget watches another folder and so believes that there is room.
     let elsewhere = tempfile::tempdir().unwrap();
     let counters = Arc::new(Counters::default());
-    let budget = Budget::open(elsewhere.path(), name::is_capture, "", 0, 0).unwrap();
+    let budget = Budget::open(elsewhere.path(), name::is_capture, index::SUFFIX, 0, 0).unwrap();
     let numbers = Arc::new(Numbers::open(elsewhere.path()).unwrap());
     let told = vec![vec![Arc::default(); 2]];
-    let mut files = Files::new(Options { lz4, ..options(folder.path()) }, budget, numbers, told, Arc::clone(&counters));
+    let (indices, _sessions) = Indices::new(Arc::clone(&counters));
+    let mut files = Files::new(Options { lz4, ..options(folder.path()) }, budget, numbers, told, indices, Arc::clone(&counters));
     let (mut data, mut next, mut offset) = (Vec::new(), 0, 24);
     if lz4 {
         // Our frames compress to almost nothing: let others take nearly all of the room.
@@ -288,7 +294,7 @@ fn a_file_that_cannot_be_compressed_stays_within_its_size() {
 fn what_becomes_of_files_is_told_in_order() {
     let folder = tempfile::tempdir().unwrap();
     let (sender, receiver) = crossbeam_channel::bounded(100);
-    let limits = Options { rotate_bytes: 600_000, budget_bytes: 2_000_000, events: Some(sender), ..options(folder.path()) };
+    let limits = Options { rotate_bytes: 600_000, budget_bytes: 2_000_000, events: vec![sender], ..options(folder.path()) };
     let counters = write_all(limits.clone(), 3000);
     let events: Vec<_> = receiver.try_iter().collect();
     let count = |wanted: fn(&FileEvent) -> bool| events.iter().filter(|event| wanted(event)).count() as u64;
@@ -317,9 +323,10 @@ fn a_block_that_is_lost_on_its_way_makes_no_position_wrong() {
         let (full, mut filled) = RingBuffer::new(2);
         let (mut emptied, empty) = RingBuffer::new(2);
         let mut feed = Feed::new(&options, (full, empty), 3, Arc::clone(&numbers), Arc::clone(&counters));
-        let budget = Budget::open(folder.path(), name::is_capture, "", 0, 0).unwrap();
+        let budget = Budget::open(folder.path(), name::is_capture, index::SUFFIX, 0, 0).unwrap();
         let told = feed.told();
-        let mut files = Files::new(options, budget, numbers, vec![told.clone()], Arc::clone(&counters));
+        let (indices, _sessions) = Indices::new(Arc::clone(&counters));
+        let mut files = Files::new(options, budget, numbers, vec![told.clone()], indices, Arc::clone(&counters));
         let (mut data, mut positions) = (Vec::new(), Vec::new());
         for n in 0..6000 {
             positions.extend(feed.frame(&frame(n, 0, &mut data)).map(|position| (position, n)));

@@ -38,16 +38,16 @@ pub struct Identity {
 /// Opens the socket, in place of one that an earlier run left. Readable and writable for its owner and group.
 ///
 /// # Errors
-/// If it cannot be made, with its path and what to do; also if another daemon answers on it.
-pub fn bind(path: &Path) -> io::Result<UnixListener> {
+/// If it cannot be made, with its path and what to do; also if another daemon answers on it. `key` is what to change.
+pub fn bind(path: &Path, key: &str) -> io::Result<UnixListener> {
     let explain = |error: io::Error| {
-        io::Error::new(error.kind(), format!("cannot listen on {}: {error}; change control.socket in tenrec.toml", path.display()))
+        io::Error::new(error.kind(), format!("cannot listen on {}: {error}; change {key} in tenrec.toml", path.display()))
     };
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(explain)?;
     }
     if std::os::unix::net::UnixStream::connect(path).is_ok() {
-        let message = format!("another tenrec answers on {}: stop it first, or change control.socket in tenrec.toml", path.display());
+        let message = format!("another tenrec answers on {}: stop it first, or change {key} in tenrec.toml", path.display());
         return Err(io::Error::new(io::ErrorKind::AddrInUse, message));
     }
     match fs::remove_file(path) {
@@ -156,6 +156,7 @@ fn all(identity: &Identity, status: &Status) -> Answer {
             ring: interfaces.iter().map(|it| it.ring_full + it.too_big).sum(),
             worker: sum(|it| &it.failures),
             pcap: pcap.as_ref().map_or(0, |(counters, _)| counters.frames_dropped_disk + counters.frames_dropped_queue),
+            index: pcap.as_ref().map_or(0, |(counters, _)| counters.sessions_unindexed),
             carver: load(&status.carved.dropped),
             records: sum(|it| &it.records_dropped) + load(&status.records.dropped),
             ..Drops::default()
@@ -282,9 +283,9 @@ mod tests {
     fn a_socket_that_nobody_answers_on_is_replaced_and_a_living_one_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run/control.sock");
-        drop(bind(&path).unwrap());
-        let living = bind(&path).unwrap();
-        let error = bind(&path).unwrap_err();
+        drop(bind(&path, "control.socket").unwrap());
+        let living = bind(&path, "control.socket").unwrap();
+        let error = bind(&path, "control.socket").unwrap_err();
         assert!(error.kind() == io::ErrorKind::AddrInUse && error.to_string().contains("stop it first"), "{error}");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
         drop(living);

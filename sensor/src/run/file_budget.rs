@@ -69,6 +69,13 @@ impl FileBudget {
         self.keep();
     }
 
+    /// Deletes the oldest names until so many bytes are free, or none is left: the bytes, and the names.
+    pub fn give_up(&mut self, bytes: u64) -> (u64, u64) {
+        let (held, names) = (self.bytes, self.deleted);
+        while held - self.bytes < bytes && self.delete_oldest() {}
+        (held - self.bytes, self.deleted - names)
+    }
+
     /// Bytes of all contents.
     pub fn bytes(&self) -> u64 {
         self.bytes
@@ -87,18 +94,21 @@ impl FileBudget {
     }
 
     fn keep(&mut self) {
-        while self.most > 0 && self.bytes > self.most {
-            let Some((path, inode)) = self.names.pop_front() else { return };
-            remove(&path);
-            self.deleted += 1;
-            let last = self.contents.get_mut(&inode).is_some_and(|content| {
-                content.names = content.names.saturating_sub(1);
-                content.names == 0
-            });
-            if last {
-                self.forget(inode);
-            }
+        while self.most > 0 && self.bytes > self.most && self.delete_oldest() {}
+    }
+
+    fn delete_oldest(&mut self) -> bool {
+        let Some((path, inode)) = self.names.pop_front() else { return false };
+        remove(&path);
+        self.deleted += 1;
+        let last = self.contents.get_mut(&inode).is_some_and(|content| {
+            content.names = content.names.saturating_sub(1);
+            content.names == 0
+        });
+        if last {
+            self.forget(inode);
         }
+        true
     }
 
     fn forget(&mut self, inode: u64) {

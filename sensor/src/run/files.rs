@@ -6,7 +6,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -17,6 +17,7 @@ use rtrb::Consumer;
 
 use super::file_budget::FileBudget;
 use crate::carver::{Carver, Finished};
+use crate::disk::Share;
 
 /// How long the carver rests when there is nothing to do.
 const REST: Duration = Duration::from_millis(5);
@@ -29,8 +30,10 @@ const LOOK: Duration = Duration::from_secs(1);
 pub struct Options {
     /// The folder.
     pub folder: PathBuf,
-    /// Bytes of the file system that stay free: below, new files are left out and counted.
-    pub floor_bytes: u64,
+    /// Where it is asked for room.
+    pub share: Arc<Share>,
+    /// Set while there is no room: new files are left out and counted.
+    pub is_tight: Arc<AtomicBool>,
     /// Bytes that all files may take, oldest deleted first; 0: no bound but the floor.
     pub budget_bytes: u64,
 }
@@ -82,11 +85,14 @@ fn run(
     loop {
         if looked.is_none_or(|looked: Instant| looked.elapsed() >= LOOK) {
             looked = Some(Instant::now());
-            let now = has_room(options);
-            if room && !now {
-                tracing::error!(folder = %options.folder.display(), "the disk is filled to its floor: no new files are kept until there is room; see disk.floor_megabytes in tenrec.toml");
+            room = !options.is_tight.load(Ordering::Relaxed);
+            let wanted = options.share.wanted();
+            if wanted > 0 {
+                let (bytes, names) = budget.give_up(wanted);
+                options.share.dropped(bytes, names);
+                options.share.answer();
             }
-            room = now;
+            options.share.holds(budget.bytes(), budget.bytes());
         }
         let mut idle = true;
         // Asked first: what a worker left behind is then seen once more.
@@ -125,9 +131,4 @@ fn run(
             thread::park_timeout(REST);
         }
     }
-}
-
-fn has_room(options: &Options) -> bool {
-    // A file system that does not say how full it is is tried.
-    rustix::fs::statvfs(&options.folder).map_or(true, |state| state.f_bavail.saturating_mul(state.f_frsize) >= options.floor_bytes)
 }

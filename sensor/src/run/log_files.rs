@@ -9,6 +9,7 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -17,7 +18,7 @@ use analyze::{
     log::{Format, Profile, Record},
 };
 
-use crate::{logs::LogFolder, pcap::budget::Budget};
+use crate::{disk::Share, logs::LogFolder, pcap::budget::Budget};
 
 /// How log files are written.
 #[derive(Clone, Debug)]
@@ -36,6 +37,8 @@ pub struct Options {
     pub budget_bytes: u64,
     /// Bytes of the file system that stay free.
     pub floor_bytes: u64,
+    /// Where it is asked for room.
+    pub share: Arc<Share>,
 }
 
 /// The log files.
@@ -93,7 +96,11 @@ impl LogFiles {
     pub fn tend(&mut self) -> io::Result<()> {
         let over = !self.options.rotate.is_zero() && self.begun.elapsed() >= self.options.rotate;
         match &mut self.open {
-            Some(open) if !over => return open.flush(),
+            Some(open) if !over => {
+                let flushed = open.flush();
+                self.make_room();
+                return flushed;
+            }
             Some(_) => {}
             None => tracing::debug!("logs are begun again after a failure"),
         }
@@ -105,7 +112,21 @@ impl LogFiles {
         }
         self.open = Some(LogFolder::create(&self.options.folder, self.options.format, self.options.profile, &self.options.node)?);
         self.budget.make_room(0);
+        self.make_room();
         closed
+    }
+
+    /// Says what there is, and deletes the oldest files that were set aside if it is asked to.
+    fn make_room(&mut self) {
+        let wanted = self.options.share.wanted();
+        if wanted > 0 {
+            self.budget.give_up(wanted);
+            self.options.share.answer();
+        }
+        let (bytes, files) = self.budget.take_deleted();
+        self.options.share.dropped(bytes, files);
+        let open = self.open.as_ref().map_or(0, LogFolder::bytes);
+        self.options.share.holds(self.budget.bytes() + open, self.budget.bytes());
     }
 
     /// Ends all files.
@@ -172,6 +193,7 @@ mod tests {
             rotate: Duration::ZERO,
             budget_bytes: 0,
             floor_bytes: 0,
+            share: Arc::default(),
         };
         LogFiles::open(options.clone()).unwrap().close().unwrap();
         fs::write(folder.path().join("conn.log"), "newer\n").unwrap();

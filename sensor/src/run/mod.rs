@@ -9,13 +9,17 @@
 //! frame that was captured analysed and written; SIGHUP asks for what can be reloaded. A part that does not work is told
 //! and left out; only without any interface, without a place for logs, or without the sandbox nothing goes on.
 
+pub mod arkime;
 pub mod control;
 pub mod delivery;
 pub mod file_budget;
 pub mod files;
+pub mod follow;
+pub mod health;
 pub mod log_files;
 pub mod plan;
 pub mod records;
+pub mod rotated;
 pub mod scanning;
 pub mod worker;
 
@@ -30,12 +34,15 @@ use std::{
     time::{Duration, Instant},
 };
 
+use analyze::Notice;
 use anyhow::Context;
+use crossbeam_channel::Sender;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     capture::{self, InterfaceCounters, keeper::Keeper},
     carver::Finished,
+    disk::{Disk, Given, Sacrifice, Shares},
     pcap,
     sandbox::{self, Policy, Strength},
 };
@@ -48,12 +55,22 @@ pub struct Plan {
     pub pcap: Option<pcap::Options>,
     /// How frames are analysed. Each worker has a seed of its own, made from this one.
     pub analysis: analyze::Options,
+    /// Whether that is done as they come.
+    pub analyses_live: bool,
+    /// What is analysed from files.
+    pub rotated: Option<rotated::Options>,
     /// Rules that look on.
     pub rules: Arc<detect::RuleSet>,
     /// How logs are written and delivered.
     pub records: records::Options,
     /// Where carved files are kept.
     pub files: files::Options,
+    /// What the daemon says of itself goes to the record writer here.
+    pub own: Sender<records::Told>,
+    /// Looks after the room on the disk.
+    pub disk: Disk,
+    /// What each part holds of it.
+    pub shares: Shares,
     /// Hears of every carved file that is complete on disk.
     pub finished: Box<dyn FnMut(Finished) + Send>,
     /// What the process may do once it is sandboxed, besides writing into the folders named above.
@@ -167,7 +184,8 @@ pub fn run(mut plan: Plan) -> anyhow::Result<()> {
         Strength::Partial => tracing::info!("this kernel has an older Landlock: files are confined, ports may not be"),
         Strength::WithoutLandlock => tracing::warn!("this kernel has no Landlock: files are protected by their modes alone"),
     }
-    let parts = Parts::start(plan.pcap, (plan.analysis, plan.rules), plan.records, plan.files, plan.finished, sources)?;
+    let analysis = Analysis { options: plan.analysis, rules: plan.rules, is_live: plan.analyses_live, rotated: plan.rotated };
+    let parts = Parts::start(plan.pcap, analysis, plan.records, plan.files, plan.finished, sources)?;
     ordinary_priority();
     let (stop, _) = tokio::sync::watch::channel(false);
     let status = Arc::new(Status {
@@ -193,7 +211,7 @@ pub fn run(mut plan: Plan) -> anyhow::Result<()> {
     for service in plan.services {
         services.push(runtime.spawn(service(Arc::clone(&status))));
     }
-    let outcome = runtime.block_on(main_loop(&mut capture, &status, &mut plan.reload));
+    let outcome = runtime.block_on(main_loop(&mut capture, &status, &mut plan.reload, (&mut plan.disk, &plan.own)));
     tracing::info!("ending: what was captured is analysed and written");
     let _ = sd_notify::notify(false, &[sd_notify::NotifyState::Stopping]);
     capture.stop();
@@ -239,6 +257,14 @@ fn make_folders(plan: &mut Plan) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// How frames are analysed, as they come or later.
+struct Analysis {
+    options: analyze::Options,
+    rules: Arc<detect::RuleSet>,
+    is_live: bool,
+    rotated: Option<rotated::Options>,
+}
+
 /// The threads.
 struct Parts {
     stop: Arc<AtomicBool>,
@@ -253,8 +279,8 @@ struct Parts {
 impl Parts {
     fn start(
         pcap: Option<pcap::Options>,
-        (analysis, rules): (analyze::Options, Arc<detect::RuleSet>),
-        records: records::Options,
+        analysis: Analysis,
+        mut records: records::Options,
         files: files::Options,
         finished: Box<dyn FnMut(Finished) + Send>,
         sources: Vec<capture::Source>,
@@ -262,7 +288,10 @@ impl Parts {
         let (mut feeds, mut writer) = (Vec::new(), None);
         if let Some(options) = pcap {
             match pcap::start(options, sources.len()) {
-                Ok((ends, thread)) => (feeds, writer) = (ends, Some(thread)),
+                Ok((ends, thread)) => {
+                    records.places = Some(thread.sessions());
+                    (feeds, writer) = (ends, Some(thread));
+                }
                 Err(error) => tracing::error!(%error, "no captures are written"),
             }
         }
@@ -270,8 +299,9 @@ impl Parts {
         let stop = Arc::new(AtomicBool::new(false));
         let (mut workers, mut counted, mut record_ends, mut chunk_ends) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (number, source) in sources.into_iter().enumerate() {
-            let options = analyze::Options { seed: analysis.seed.wrapping_add(number as u64), ..analysis.clone() };
-            let parts = worker::Parts { number, source, options, rules: Arc::clone(&rules), feed: feeds.next(), stop: Arc::clone(&stop) };
+            let options = analyze::Options { seed: analysis.options.seed.wrapping_add(number as u64), ..analysis.options.clone() };
+            let (rules, analyses) = (Arc::clone(&analysis.rules), analysis.is_live);
+            let parts = worker::Parts { number, source, options, rules, analyses, feed: feeds.next(), stop: Arc::clone(&stop) };
             let (thread, outlets, counts) = worker::start(parts)?;
             workers.push(thread);
             counted.push(counts);
@@ -279,6 +309,18 @@ impl Parts {
             chunk_ends.push(outlets.chunks);
         }
         let (record_thread, written) = records::start(records, record_ends)?;
+        if let Some(options) = analysis.rotated {
+            let (chunks, chunk_end) = rtrb::RingBuffer::new(rotated::CHUNK_BATCHES);
+            chunk_ends.push(chunk_end);
+            let places = writer.as_ref().map(pcap::Writer::sessions);
+            let folder = options.folder.clone();
+            match rotated::start(options, chunks, places, Arc::clone(&written), Arc::clone(&stop)) {
+                Ok(thread) => workers.push(thread),
+                Err(error) => {
+                    tracing::error!(folder = %folder.display(), %error, "capture files are not analysed: free space, or change logs.folder or watch.folder in tenrec.toml");
+                }
+            }
+        }
         let (carver_thread, carved) = files::start(files, chunk_ends, finished)?;
         Ok(Self { stop, workers, others: vec![record_thread, carver_thread], pcap: writer, counted, written, carved })
     }
@@ -298,7 +340,12 @@ impl Parts {
 }
 
 /// Once a second: counters, the kernel's log lines, the watchdog. Ends at SIGTERM or SIGINT.
-async fn main_loop(capture: &mut capture::Capture, status: &Status, reload: &mut (dyn FnMut() + Send)) -> anyhow::Result<()> {
+async fn main_loop(
+    capture: &mut capture::Capture,
+    status: &Status,
+    reload: &mut (dyn FnMut() + Send),
+    (disk, own): (&mut Disk, &Sender<records::Told>),
+) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hang_up = signal(SignalKind::hangup())?;
@@ -321,10 +368,34 @@ async fn main_loop(capture: &mut capture::Capture, status: &Status, reload: &mut
                 }
                 status.set_interfaces(capture.counters());
                 losses.tell(status);
+                for sacrifice in disk.look() {
+                    tell_of(sacrifice, own);
+                }
                 let _ = sd_notify::notify(false, &[sd_notify::NotifyState::Watchdog]);
             }
         }
     }
+}
+
+/// What was given up for want of room goes into the log of the daemon, and into the records that the collector gets.
+fn tell_of(sacrifice: Sacrifice, own: &Sender<records::Told>) {
+    const DO: &str = "free space, or change disk.budget_megabytes or disk.floor_megabytes in tenrec.toml";
+    let (note, text) = match sacrifice {
+        Sacrifice::CarvingStopped => ("Tenrec::Carving_Stopped", "no room on the disk: no new files are carved".to_owned()),
+        Sacrifice::CarvingResumed => ("Tenrec::Carving_Resumed", "there is room on the disk: files are carved again".to_owned()),
+        Sacrifice::Deleted { what, things, bytes } => {
+            let megabytes = bytes >> 20;
+            ("Tenrec::Deleted_For_Room", format!("no more room on the disk: {things} {} deleted, {megabytes} MB", what.things()))
+        }
+    };
+    match sacrifice {
+        // Captures are a ring: that the oldest go is their ordinary end.
+        Sacrifice::CarvingResumed | Sacrifice::Deleted { what: Given::Captures, .. } => tracing::info!("{text}"),
+        _ => tracing::error!("{text}; {DO}"),
+    }
+    let at = worker::now();
+    // A record writer that is that far behind has worse to tell.
+    let _ = own.try_send(records::Told::Record(Box::new(Notice { at, note, text })));
 }
 
 /// Tells of new losses, at most once a minute: the counters have the rest.

@@ -10,11 +10,12 @@ use std::{
 
 use analyze::log::{Format, Profile};
 use detect::RuleSet;
-use settings::{CaptureMode, CarvingMode, Compression, Settings, ZeekFormat, control::Response};
+use settings::{AnalysisMode, CaptureMode, CarvingMode, Compression, Settings, ZeekFormat, control::Response};
 
-use super::{Plan, control, delivery, files, log_files, records, scanning};
+use super::{Plan, control, delivery, files, follow, health, log_files, records, rotated, scanning};
 use crate::{
     capture::{self, Mode, Wanted},
+    disk::{Disk, Folders, Shares},
     pcap,
     sandbox::Policy,
 };
@@ -25,10 +26,12 @@ use crate::{
 /// As [`super::run`]; also if the control socket cannot be opened.
 pub fn run(settings: &Settings, path: &Path) -> anyhow::Result<()> {
     settings.check_for_capture(path)?;
-    let listener = control::bind(&settings.control.socket)?;
+    let listener = control::bind(&settings.control.socket, "control.socket")?;
     let mut plan = plan(settings, path);
     scanning::add(settings, &mut plan);
     delivery::add(settings, &mut plan);
+    health::add(settings, &mut plan);
+    rotated(settings, &mut plan);
     let identity = control::Identity { node: settings.node.name.clone(), reload: reloader(settings, path) };
     let reload = Arc::clone(&identity.reload);
     plan.reload = Box::new(move || match reload() {
@@ -44,25 +47,74 @@ pub fn run(settings: &Settings, path: &Path) -> anyhow::Result<()> {
     outcome
 }
 
+/// What is analysed from files, and followed from them.
+fn rotated(settings: &Settings, plan: &mut Plan) {
+    let is_rotated = settings.analysis.mode == AnalysisMode::Rotated;
+    let folder = settings.logs.folder.join("captures");
+    let mut results = None;
+    if is_rotated || settings.watch.folder.is_some() {
+        let captures = plan.pcap.as_mut().filter(|_| is_rotated).map(|pcap| {
+            let (sender, events) = crossbeam_channel::bounded(rotated::EVENTS);
+            pcap.events.push(sender);
+            events
+        });
+        plan.policy.write.push(settings.logs.folder.clone());
+        plan.policy.write.extend(settings.watch.folder.clone());
+        plan.rotated = Some(rotated::Options {
+            captures,
+            watched: settings.watch.folder.clone(),
+            folder: folder.clone(),
+            analysis: analyze::Options { seed: settings.analysis.seed.unwrap_or(0), sessions: true, ..plan.analysis.clone() },
+            rules: Arc::clone(&plan.rules),
+            format: format(settings),
+            node: settings.node.name.clone(),
+            tags: settings.node.tags.clone(),
+            documents: settings.opensearch.enabled,
+            budget_bytes: megabytes(settings.logs.budget_megabytes),
+            share: Arc::clone(&plan.shares.results),
+            own: plan.own.clone(),
+        });
+        results = Some(folder.as_path());
+    }
+    follow::add(settings, results, plan);
+}
+
 /// The parts that follow from the settings alone: no forwarding, no scan, no services.
 pub fn plan(settings: &Settings, path: &Path) -> Plan {
+    let shares = Shares::default();
+    let (own, told) = crossbeam_channel::bounded(records::OWN);
+    let folders = Folders {
+        captures: settings.pcap.folder.clone(),
+        files: settings.files.folder.clone(),
+        logs: settings.logs.folder.clone(),
+        spool: settings.spool.folder.clone(),
+    };
+    let (budget, floor) = (megabytes(settings.disk.budget_megabytes), megabytes(settings.disk.floor_megabytes));
     Plan {
+        own,
+        disk: Disk::new(budget, floor, &folders, &shares),
         capture: capture_options(settings),
-        pcap: settings.pcap.enabled.then(|| pcap_options(settings)),
+        pcap: settings.pcap.enabled.then(|| pcap_options(settings, &shares)),
         analysis: analysis(settings),
+        analyses_live: settings.analysis.mode == AnalysisMode::Live,
+        rotated: None,
         rules: Arc::new(rules(settings)),
         records: records::Options {
-            logs: settings.logs.enabled.then(|| log_options(settings)),
+            logs: settings.logs.enabled.then(|| log_options(settings, &shares)),
             profile: profile(settings),
             format: format(settings),
             deliver: None,
             scanned: None,
+            own: told,
+            places: None,
         },
         files: files::Options {
             folder: settings.files.folder.clone(),
-            floor_bytes: megabytes(settings.disk.floor_megabytes),
+            share: Arc::clone(&shares.files),
+            is_tight: Arc::clone(&shares.is_tight),
             budget_bytes: megabytes(settings.files.budget_megabytes),
         },
+        shares,
         finished: Box::new(drop),
         policy: policy(settings, path),
         reload: Box::new(|| {}),
@@ -96,7 +148,7 @@ fn workers(wanted: u32) -> usize {
     }
 }
 
-fn pcap_options(settings: &Settings) -> pcap::Options {
+fn pcap_options(settings: &Settings, shares: &Shares) -> pcap::Options {
     let of = &settings.pcap;
     pcap::Options {
         folder: of.folder.clone(),
@@ -104,10 +156,11 @@ fn pcap_options(settings: &Settings) -> pcap::Options {
         rotate_bytes: megabytes(of.rotate_megabytes),
         rotate_age: Duration::from_secs(of.rotate_minutes.saturating_mul(60)),
         lz4: of.compression == Compression::Lz4,
-        budget_bytes: megabytes(if of.budget_megabytes == 0 { settings.disk.budget_megabytes } else { of.budget_megabytes }),
+        budget_bytes: megabytes(of.budget_megabytes),
         floor_bytes: megabytes(settings.disk.floor_megabytes),
         snap: settings.capture.snaplen,
-        events: None,
+        share: Arc::clone(&shares.captures),
+        events: Vec::new(),
     }
 }
 
@@ -132,7 +185,8 @@ fn analysis(settings: &Settings) -> analyze::Options {
             CarvingMode::Interesting => analyze::Carve::Interesting,
             CarvingMode::NotCommonText => analyze::Carve::NotCommonText,
         },
-        sessions: settings.logs.enabled,
+        // The index of the captures tells where a session's packets are.
+        sessions: settings.logs.enabled || settings.opensearch.enabled || settings.pcap.enabled,
         ..analyze::Options::default()
     }
 }
@@ -168,7 +222,7 @@ fn format(settings: &Settings) -> Format {
     }
 }
 
-fn log_options(settings: &Settings) -> log_files::Options {
+fn log_options(settings: &Settings, shares: &Shares) -> log_files::Options {
     let of = &settings.logs;
     log_files::Options {
         folder: of.folder.clone(),
@@ -179,20 +233,35 @@ fn log_options(settings: &Settings) -> log_files::Options {
         budget_bytes: megabytes(of.budget_megabytes),
         // Captures give way at the floor; logs only when that was not enough.
         floor_bytes: megabytes(settings.disk.floor_megabytes) / 2,
+        share: Arc::clone(&shares.logs),
     }
 }
 
 fn policy(settings: &Settings, path: &Path) -> Policy {
     let forward = &settings.forward;
-    let certificates = [&forward.ca, &forward.certificate, &forward.key];
+    let opensearch = &settings.opensearch;
+    let certificates = [
+        &forward.ca,
+        &forward.certificate,
+        &forward.key,
+        &opensearch.ca,
+        &opensearch.certificate,
+        &opensearch.key,
+        &opensearch.password_file,
+    ];
     let mut read: Vec<PathBuf> = certificates.into_iter().flatten().cloned().collect();
     read.push(path.to_owned());
     let mut write = Vec::new();
     write.extend(settings.control.socket.parent().map(Path::to_owned));
     let mut ports: Vec<u16> = Vec::new();
     if forward.enabled {
-        write.push(settings.spool.folder.clone());
         ports.extend(forward.hosts.iter().map(|host| host.port()));
+    }
+    if opensearch.enabled {
+        ports.extend(opensearch.hosts.iter().map(|host| host.host().port()));
+    }
+    if forward.enabled || opensearch.enabled {
+        write.push(settings.spool.folder.clone());
         // Names are asked for over TCP where an answer is long.
         ports.push(53);
     }
@@ -212,12 +281,25 @@ fn reloader(settings: &Settings, path: &Path) -> Arc<dyn Fn() -> Response + Send
 /// Keys, `section.key`, of which the values differ.
 fn changed(before: &Settings, now: &Settings) -> Vec<String> {
     let table = |settings: &Settings| serde_json::to_value(&**settings).unwrap_or_default();
-    let (before, now) = (table(before), table(now));
     let mut keys = Vec::new();
+    // A password looks like any other as JSON.
+    for (key, same) in [
+        ("opensearch.password", before.opensearch.password == now.opensearch.password),
+        ("viewer.secret", before.viewer.secret == now.viewer.secret),
+        ("collector.opensearch_password", before.collector.opensearch_password == now.collector.opensearch_password),
+    ] {
+        if !same {
+            keys.push(key.to_owned());
+        }
+    }
+    let (before, now) = (table(before), table(now));
     for (section, values) in now.as_object().into_iter().flatten() {
         for (key, value) in values.as_object().into_iter().flatten() {
             if before.get(section).and_then(|values| values.get(key)) != Some(value) {
-                keys.push(format!("{section}.{key}"));
+                let key = format!("{section}.{key}");
+                if !keys.contains(&key) {
+                    keys.push(key);
+                }
             }
         }
     }

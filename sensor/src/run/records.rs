@@ -16,13 +16,15 @@ use std::{
 
 use analyze::{
     Alert, Time,
-    log::{Eve, Format, Profile, Record, Row},
+    log::{Eve, Format, Profile, Record, Row, Session},
 };
+use crossbeam_channel::Receiver;
 use rtrb::Consumer;
 
 use super::log_files::{self, LogFiles};
 use super::scanning::{self, Scanned, Verdicts};
 use super::worker::Findings;
+use crate::pcap;
 
 /// How long the writer rests when there is nothing to write.
 const REST: Duration = Duration::from_millis(5);
@@ -32,22 +34,41 @@ const FLUSH: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Flows with a wrong checksum until it is told.
 const TELLING: u32 = 3;
+/// What the daemon says of itself may wait so much; the record writer looks every few milliseconds.
+pub const OWN: usize = 256;
 /// Lines of each kind that are remembered for the control socket.
 const REMEMBERED: usize = 1000;
 
 /// Where else lines go.
 pub trait Deliver: Send {
+    /// Whether lines of logs are wanted at all.
+    fn wants_lines(&self) -> bool;
+
     /// One line of a Zeek log, without its line break: of which log, when it happened, the line.
     fn line(&mut self, log: &'static str, at: Time, line: &[u8]);
 
     /// One alert as an EVE object, without its line break.
     fn alert(&mut self, at: Time, line: &[u8]);
 
+    /// One session of Arkime's, or a segment of one.
+    fn session(&mut self, session: &Session);
+
+    /// One measurement of the machine: when, of which module, its values.
+    fn measured(&mut self, at: Time, module: &'static str, values: &serde_json::Value);
+
     /// The result of a scan, as the event that Malcolm takes.
     fn scanned(&mut self, at: Time, event: &serde_json::Map<String, serde_json::Value>);
 
     /// Called about once a second, and at the end.
     fn flush(&mut self);
+}
+
+/// What the daemon says of itself, and of the machine.
+pub enum Told {
+    /// A line of a log.
+    Record(Box<dyn Record>),
+    /// A measurement of the machine: when, of which module, its values.
+    Measured(Time, &'static str, serde_json::Value),
 }
 
 /// What becomes of records.
@@ -62,6 +83,10 @@ pub struct Options {
     pub deliver: Option<Box<dyn Deliver>>,
     /// Where verdicts of the scan come from.
     pub scanned: Option<Verdicts>,
+    /// What the daemon says of itself.
+    pub own: Receiver<Told>,
+    /// Where it is noted in which captures the packets of sessions are; set when captures are written.
+    pub places: Option<pcap::Sessions>,
 }
 
 /// What the record writer has done, for others to read.
@@ -87,6 +112,22 @@ impl Written {
         newest(&self.files, most)
     }
 
+    /// Keeps a connection or a file for who asks for the last ones.
+    pub fn remember(&self, record: &dyn Record, profile: Profile) {
+        let kept = match record.log().path {
+            "conn" => &self.connections,
+            "files" => &self.files,
+            _ => return,
+        };
+        let mut line = Vec::new();
+        Row::write(record, Format::Json, profile, &mut line);
+        let mut lines = kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.len() >= REMEMBERED {
+            lines.pop_front();
+        }
+        lines.push_back(String::from_utf8_lossy(line.trim_ascii_end()).into_owned());
+    }
+
     /// Lines by log.
     pub fn logs(&self) -> Vec<(&'static str, u64)> {
         self.logs.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -106,6 +147,8 @@ pub fn start(options: Options, workers: Vec<Consumer<Findings>>) -> io::Result<(
         format: options.format,
         deliver: options.deliver,
         scanned: options.scanned,
+        own: options.own,
+        places: options.places,
         early: VecDeque::new(),
         written: Arc::clone(&written),
         line: Vec::new(),
@@ -129,6 +172,8 @@ struct Writer {
     format: Format,
     deliver: Option<Box<dyn Deliver>>,
     scanned: Option<Verdicts>,
+    own: Receiver<Told>,
+    places: Option<pcap::Sessions>,
     /// Verdicts of files whose own record has not come yet.
     early: VecDeque<(Instant, Scanned)>,
     written: Arc<Written>,
@@ -158,6 +203,7 @@ impl Writer {
                 }
             }
             let scan_ended = self.take_verdicts(&mut idle);
+            self.take_own();
             if flushed.elapsed() >= FLUSH {
                 flushed = Instant::now();
                 self.flush();
@@ -170,6 +216,20 @@ impl Writer {
             }
         }
         self.flush();
+    }
+
+    /// What the daemon says of itself. Nobody waits for it at the end.
+    fn take_own(&mut self) {
+        while let Ok(told) = self.own.try_recv() {
+            match told {
+                Told::Record(record) => self.write(record.as_ref()),
+                Told::Measured(at, module, values) => {
+                    if let Some(deliver) = &mut self.deliver {
+                        deliver.measured(at, module, &values);
+                    }
+                }
+            }
+        }
     }
 
     /// Verdicts to records; whether no more will come.
@@ -219,8 +279,14 @@ impl Writer {
             Some(Err(error)) => self.failed(&error, 1),
             None => {}
         }
-        if record.session().is_some() {
-            // Sessions have a way of their own to the collector.
+        if let Some(session) = record.session() {
+            if let Some(places) = &self.places {
+                places.save(session);
+            }
+            *self.lines.entry(record.log().path).or_default() += 1;
+            if let Some(deliver) = &mut self.deliver {
+                deliver.session(session);
+            }
             return;
         }
         let log = record.log().path;
@@ -228,28 +294,12 @@ impl Writer {
         if log == "weird" && self.unfinished_checksums < TELLING {
             self.look_for_unfinished_checksums(record);
         }
-        let remembered = match log {
-            "conn" => Some(&self.written.connections),
-            "files" => Some(&self.written.files),
-            _ => None,
-        };
-        if remembered.is_none() && self.deliver.is_none() {
-            return;
-        }
-        if let Some(deliver) = &mut self.deliver {
+        if let Some(deliver) = self.deliver.as_mut().filter(|deliver| deliver.wants_lines()) {
             self.line.clear();
             Row::write(record, self.format, self.profile, &mut self.line);
             deliver.line(log, record.at(), self.line.trim_ascii_end());
         }
-        if let Some(remembered) = remembered {
-            self.line.clear();
-            Row::write(record, Format::Json, self.profile, &mut self.line);
-            let mut lines = remembered.lock().unwrap_or_else(PoisonError::into_inner);
-            if lines.len() >= REMEMBERED {
-                lines.pop_front();
-            }
-            lines.push_back(String::from_utf8_lossy(self.line.trim_ascii_end()).into_owned());
-        }
+        self.written.remember(record, self.profile);
     }
 
     /// Of Suricata's events a Malcolm sensor sends the alerts: the rest says what Zeek's logs say.

@@ -67,6 +67,18 @@ pub struct Counted {
     pub chunks_dropped: AtomicU64,
     /// Thousandths of the last second or so that it was not resting.
     pub busy_permille: AtomicU64,
+    /// Flows seen: TCP, UDP, ICMP.
+    pub flows_by: [AtomicU64; 3],
+    /// Those in the table now.
+    pub active_by: [AtomicU64; 3],
+    /// Bytes that wait in TCP streams for what is missing before them.
+    pub waiting_bytes: AtomicU64,
+    /// Fragments of IP packets given up.
+    pub fragments_dropped: AtomicU64,
+    /// Arkime's sessions begun.
+    pub sessions: AtomicU64,
+    /// Those that are open: TCP, UDP, ICMP, SCTP, ESP, others.
+    pub active_sessions: [AtomicU64; 6],
     /// Times that the analysis failed on a frame, lost its flows and began anew: each one is a bug.
     pub failures: AtomicU64,
 }
@@ -103,6 +115,8 @@ pub struct Parts {
     pub options: analyze::Options,
     /// Rules that look on.
     pub rules: Arc<RuleSet>,
+    /// Whether they are analysed here and now.
+    pub analyses: bool,
     /// Where they are written, if they are.
     pub feed: Option<Feed>,
     /// Set when no more frames come.
@@ -115,6 +129,8 @@ struct Worker {
     findings: Producer<Findings>,
     chunks: Producer<Vec<Chunk>>,
     counted: Arc<Counted>,
+    /// Frames that came, and their bytes on the wire: analysed now, or on disk to be analysed later.
+    seen: (u64, u64),
     /// Ends of files that the carver must still hear of, although it fell behind.
     ends: Vec<Chunk>,
     /// Files of which a piece was lost.
@@ -131,7 +147,8 @@ pub fn start(parts: Parts) -> io::Result<(JoinHandle<()>, Outlets, Arc<Counted>)
     let counted = Arc::new(Counted::default());
     let name = format!("worker-{}", parts.number);
     let engine = Engine::new(parts.options.clone(), Arc::clone(&parts.rules), Arc::clone(&counted));
-    let worker = Worker { parts, engine, findings, chunks, counted: Arc::clone(&counted), ends: Vec::new(), torn: HashSet::new() };
+    let worker =
+        Worker { parts, engine, findings, chunks, counted: Arc::clone(&counted), seen: (0, 0), ends: Vec::new(), torn: HashSet::new() };
     let thread = thread::Builder::new().name(name).spawn(move || worker.run())?;
     Ok((thread, Outlets { findings: finding_end, chunks: chunk_end }, counted))
 }
@@ -186,14 +203,18 @@ impl Worker {
     }
 
     fn drain(&mut self) -> usize {
-        let Parts { source, feed, .. } = &mut self.parts;
-        let engine = &mut self.engine;
+        let Parts { source, feed, analyses, .. } = &mut self.parts;
+        let (engine, seen) = (&mut self.engine, &mut self.seen);
         let frames = source.drain(FRAMES_PER_BATCH, |mut frame| {
             // First, since sessions tell where their packets are.
             if let Some(feed) = feed {
                 frame.position = feed.frame(&frame);
             }
-            engine.guarded(|engine| engine.frame(&frame));
+            seen.0 += 1;
+            seen.1 += u64::from(frame.wire_len);
+            if *analyses {
+                engine.guarded(|engine| engine.frame(&frame));
+            }
         });
         self.hand_on();
         frames
@@ -263,14 +284,23 @@ impl Worker {
         let counters = self.engine.sensor.counters();
         let set = |counter: &AtomicU64, value: u64| counter.store(value, Ordering::Relaxed);
         let counted = &self.counted;
-        set(&counted.frames, counters.frames);
-        set(&counted.bytes, counters.bytes);
+        set(&counted.frames, self.seen.0);
+        set(&counted.bytes, self.seen.1);
         set(&counted.flows, counters.flows);
         set(&counted.active_flows, self.engine.sensor.active_flows() as u64);
         set(&counted.flows_evicted, counters.flows_evicted);
         set(&counted.malformed, counters.malformed);
         set(&counted.missed_bytes, counters.missed_bytes);
         set(&counted.records, counters.records);
+        set(&counted.fragments_dropped, counters.fragments_dropped);
+        set(&counted.waiting_bytes, counters.waiting_bytes);
+        for (places, by) in [(&counted.flows_by, counters.flows_by), (&counted.active_by, counters.active_by)] {
+            places.iter().zip([by.tcp, by.udp, by.icmp]).for_each(|(counter, value)| set(counter, value));
+        }
+        let (active, sessions) = self.engine.sensor.sessions();
+        set(&counted.sessions, sessions);
+        let active = [active.tcp, active.udp, active.icmp, active.sctp, active.esp, active.other];
+        counted.active_sessions.iter().zip(active).for_each(|(counter, value)| set(counter, value));
     }
 }
 

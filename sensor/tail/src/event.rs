@@ -6,7 +6,7 @@ use std::path::Path;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use crate::Input;
+use crate::{Input, Marks};
 
 /// The version that events name: that of the Filebeat which a Malcolm 26.08 sensor runs.
 const BEAT_VERSION: &str = "9.5.0";
@@ -20,11 +20,17 @@ pub(crate) struct Envelope {
 impl Envelope {
     /// For events of a machine that is called `name`.
     pub(crate) fn new(input: &Input, name: &str) -> Self {
+        Self::marked(input, name, &Marks::default())
+    }
+
+    /// For events that have marks of their own.
+    pub(crate) fn marked(input: &Input, name: &str, marks: &Marks) -> Self {
         let mut members = Map::new();
         if !input.fields_under_root && !input.fields.is_empty() {
             members.insert("fields".to_owned(), Value::Object(input.fields.clone()));
         }
-        members.insert("tags".to_owned(), json!(input.tags));
+        let tags: Vec<&String> = input.tags.iter().chain(&marks.tags).collect();
+        members.insert("tags".to_owned(), json!(tags));
         members.insert("input".to_owned(), json!({"type": input.kind.word()}));
         members.insert("ecs".to_owned(), json!({"version": "8.0.0"}));
         members.insert("host".to_owned(), json!({"name": name}));
@@ -32,6 +38,9 @@ impl Envelope {
         if input.fields_under_root {
             // As documented for Filebeat: a field of the operator's wins over one of the same name.
             members.extend(input.fields.clone());
+        }
+        if let Some(site) = &marks.site {
+            members.insert("netbox".to_owned(), json!({"site": site}));
         }
         Self { tail: Value::Object(members).to_string().split_off(1) }
     }

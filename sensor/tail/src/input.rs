@@ -1,5 +1,6 @@
 //! What is followed, and how: one entry of Filebeat's `filebeat.inputs`, or what `[tail]` says in our own settings.
 
+use std::path::Path;
 use std::time::Duration;
 
 use regex::bytes::Regex;
@@ -28,11 +29,33 @@ impl Kind {
     }
 }
 
+/// What a line becomes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// An event as Filebeat makes it.
+    Event,
+    /// A document for OpenSearch: the line is an action, a tab and the document, which become a line each.
+    Document,
+}
+
+/// What is said of the events of one file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Marks {
+    /// Tags besides those of the input.
+    pub tags: Vec<String>,
+    /// NetBox site, in place of the input's.
+    pub site: Option<String>,
+}
+
 /// One set of patterns with its options. Options are named as Filebeat names them.
 #[derive(Debug, Clone)]
 pub struct Input {
     /// The type named in events.
     pub kind: Kind,
+    /// What lines become.
+    pub shape: Shape,
+    /// What a file's path says of its events, if anything.
+    pub marks: Option<fn(&Path) -> Marks>,
     /// Patterns of files: `*`, `?`, `[…]`, and `**` for any depth.
     pub paths: Vec<String>,
     /// Patterns over whole paths of files to leave out.
@@ -65,6 +88,8 @@ impl Default for Input {
     fn default() -> Self {
         Self {
             kind: Kind::Log,
+            shape: Shape::Event,
+            marks: None,
             paths: Vec::new(),
             exclude_files: Vec::new(),
             exclude_lines: Vec::new(),

@@ -23,7 +23,7 @@ mod input;
 mod journal;
 mod tailer;
 
-pub use input::{Input, Kind};
+pub use input::{Input, Kind, Marks, Shape};
 pub use tailer::{Options, Progress, Tailer};
 
 use std::io;

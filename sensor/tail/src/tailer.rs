@@ -12,7 +12,7 @@ use spool::{MAX_RECORD, Stats, Writer};
 use crate::event::Envelope;
 use crate::followed::{Followed, Lines};
 use crate::journal::{FileId, Journal};
-use crate::{Error, Input};
+use crate::{Error, Input, Shape};
 
 /// Batches that one file gives before the next has its turn.
 const TURN: usize = 16;
@@ -260,6 +260,8 @@ impl Tailer {
         let (Some(input), Some(envelope)) = (self.options.inputs.get(file.input), self.envelopes.get(file.input)) else {
             return (Vec::new(), 0);
         };
+        let marked = input.marks.map(|marks| Envelope::marked(input, &self.options.name, &marks(&file.path)));
+        let envelope = marked.as_ref().unwrap_or(envelope);
         let mut left_out = 0;
         let mut events = Vec::new();
         for (line, offset) in lines.iter() {
@@ -268,7 +270,13 @@ impl Tailer {
                 continue;
             }
             let mut event = Vec::with_capacity(line.len() + 512);
-            envelope.write(at, line.get(..most).unwrap_or(line), &file.path, offset, &mut event);
+            match input.shape {
+                Shape::Event => envelope.write(at, line.get(..most).unwrap_or(line), &file.path, offset, &mut event),
+                Shape::Document => {
+                    event.extend(line.iter().map(|byte| if *byte == b'\t' { b'\n' } else { *byte }));
+                    event.push(b'\n');
+                }
+            }
             events.push(event);
         }
         (events, left_out)

@@ -106,6 +106,25 @@ fn excluded_lines_and_files_are_left_out() {
 }
 
 #[test]
+fn a_document_is_an_action_and_a_line_and_a_path_can_mark_its_events() {
+    let site = Site::new();
+    site.append("a.log", b"{\"index\":1}\t{\"b\":2}\n");
+    site.tailer(Input { shape: Shape::Document, ..site.input() }).run_once().unwrap();
+    let spool = Writer::open(&site.spool(), spool::Options::with_budget(64 << 20)).unwrap();
+    let batch = spool.reader("x").unwrap().read(9, usize::MAX).unwrap();
+    assert_eq!(batch.iter().collect::<Vec<_>>(), [b"{\"index\":1}\n{\"b\":2}\n"]);
+    drop(spool);
+    let marks = |path: &Path| Marks { tags: vec![path.file_name().unwrap().to_str().unwrap().to_owned()], site: Some("9".to_owned()) };
+    site.append("b.log", b"x\n");
+    let input = Input { marks: Some(marks), tags: vec!["all".to_owned()], ..site.input() };
+    site.tailer(input).run_once().unwrap();
+    let spool = Writer::open(&site.spool(), spool::Options::with_budget(64 << 20)).unwrap();
+    let batch = spool.reader("x").unwrap().read(9, usize::MAX).unwrap();
+    let event: serde_json::Value = serde_json::from_slice(batch.iter().last().unwrap()).unwrap();
+    assert_eq!((&event["tags"], &event["netbox"]["site"]), (&serde_json::json!(["all", "b.log"]), &serde_json::json!("9")));
+}
+
+#[test]
 fn a_renamed_file_is_read_to_its_end_and_its_successor_from_the_begin() {
     for new_name in ["conn.1.log", "conn.log.1"] {
         let mut site = Site::new();

@@ -28,6 +28,8 @@ struct Row {
     sent: String,
     received: String,
     uid: String,
+    /// Where its packets are to be had.
+    packets: String,
 }
 
 /// The page.
@@ -41,6 +43,7 @@ pub(crate) async fn page(State(shared): State<Shared>) -> Response {
 fn row(c: Connection) -> Row {
     let end = |addr: &str, port: u16| if addr.contains(':') { format!("[{addr}]:{port}") } else { format!("{addr}:{port}") };
     Row {
+        packets: super::packets::link(&c),
         time: format::time(c.time),
         orig: end(&c.source, c.source_port),
         resp: end(&c.destination, c.destination_port),
@@ -75,6 +78,7 @@ mod tests {
         let (status, _, body) = get(&socket, "/connections").await;
         assert_eq!(status, StatusCode::OK);
         assert!(body.contains("10.0.0.1:1234") && body.contains("[fe80::1]:80"));
+        assert!(body.contains("href=\"/packets/download?"), "{body}");
         assert!(!body.contains("<script>"), "what came from the network is escaped");
     }
 }

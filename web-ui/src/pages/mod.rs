@@ -5,6 +5,7 @@ pub(crate) mod connections;
 pub(crate) mod files;
 pub(crate) mod health;
 pub(crate) mod missing;
+pub(crate) mod packets;
 pub(crate) mod status;
 
 use askama::Template;
@@ -79,7 +80,7 @@ pub(crate) mod testing {
 
     /// The same, with another `Host`.
     pub(crate) async fn get_as(socket: &Path, path: &str, host: &str) -> (StatusCode, String, String) {
-        let app = crate::app(socket.to_owned(), Watch::start(socket.to_owned()));
+        let app = crate::app(socket.to_owned(), socket.with_file_name("viewer.sock"), Watch::start(socket.to_owned()));
         let response = app.oneshot(Request::get(path).header(header::HOST, host).body(Body::empty()).unwrap()).await.unwrap();
         let status = response.status();
         let policy = response.headers()[header::CONTENT_SECURITY_POLICY].to_str().unwrap().to_owned();

@@ -10,7 +10,7 @@ mod row;
 
 pub use crate::flow::record::eve_name;
 pub(crate) use arkime::Alone;
-pub use arkime::{Fields, Place, SESSIONS, Session, Sessions, magic};
+pub use arkime::{Active, Fields, Place, SESSIONS, Session, Sessions, magic};
 pub use eve::{Eve, timestamp};
 pub use json::Json;
 pub use row::{Format, Row, header};

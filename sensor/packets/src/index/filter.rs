@@ -34,7 +34,7 @@ fn bits(Key(key): Key, bytes: usize) -> impl Iterator<Item = usize> {
     let (first, step) = (key >> 32, key & 0xffff_ffff | 1);
     (0..PROBES).map(move |n| {
         let hash = first.wrapping_add(n.wrapping_mul(step)) & 0xffff_ffff;
-        (hash * (bytes as u64 * 8) >> 32) as usize
+        ((hash * (bytes as u64 * 8)) >> 32) as usize
     })
 }
 

@@ -63,6 +63,8 @@ pub struct Entries {
     buffer: Vec<u8>,
     at: usize,
     bytes: u64,
+    /// Bytes of the file before the end of the last entry that was good.
+    good: u64,
     state: Option<Parsed>,
 }
 
@@ -73,10 +75,11 @@ impl Entries {
     /// If it cannot be opened or read.
     pub fn open(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
-        let mut entries = Self { file, buffer: Vec::new(), at: 0, bytes: 0, state: None };
+        let mut entries = Self { file, buffer: Vec::new(), at: 0, bytes: 0, good: 0, state: None };
         let begins_well = entries.have(MAGIC.len())? && entries.rest().starts_with(MAGIC);
-        entries.at = MAGIC.len();
-        if !begins_well {
+        if begins_well {
+            (entries.at, entries.good) = (MAGIC.len(), MAGIC.len() as u64);
+        } else {
             entries.state = Some(Parsed::Corrupt);
         }
         Ok(entries)
@@ -86,7 +89,7 @@ impl Entries {
     ///
     /// # Errors
     /// If it cannot be read.
-    pub fn next(&mut self) -> io::Result<Option<Entry<'_>>> {
+    pub fn read_next(&mut self) -> io::Result<Option<Entry<'_>>> {
         if self.state.is_some() {
             return Ok(None);
         }
@@ -112,10 +115,17 @@ impl Entries {
             self.state = Some(Parsed::Corrupt);
             return Ok(None);
         }
-        Ok(Some(parse(covered)))
+        self.good += (ENTRY_HEADER + length) as u64;
+        Ok(Some(parse(self.buffer.get(start..self.at).unwrap_or_default())))
     }
 
-    /// How far it could be read, once [`Entries::next`] has given nothing.
+    /// Bytes of the index up to the end of the last good entry.
+    #[must_use]
+    pub const fn good(&self) -> u64 {
+        self.good
+    }
+
+    /// How far it could be read, once [`Entries::read_next`] has given nothing.
     #[must_use]
     pub fn parsed(&self) -> Parsed {
         self.state.unwrap_or(Parsed::Torn)

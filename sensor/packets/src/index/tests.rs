@@ -38,7 +38,7 @@ fn write(path: &Path, blocks: u64) {
 fn blocks_with(path: &Path, port: u16) -> (Vec<Place>, Parsed) {
     let mut entries = Entries::open(path).unwrap();
     let mut found = Vec::new();
-    while let Some(entry) = entries.next().unwrap() {
+    while let Some(entry) = entries.read_next().unwrap() {
         if entry.may_have(Key::port(port))
             && let Entry::Block { place, frames, span, .. } = entry
         {
@@ -71,7 +71,7 @@ fn a_torn_tail_costs_only_what_was_torn() {
         fs::write(&path, &whole[..cut]).unwrap();
         let (found, parsed) = blocks_with(&path, 53);
         assert_eq!(found.len(), cut.saturating_sub(MAGIC.len()) / entry, "{cut}");
-        assert_eq!(parsed == Parsed::Whole, cut >= MAGIC.len() && (cut - MAGIC.len()) % entry == 0, "{cut}");
+        assert_eq!(parsed == Parsed::Whole, cut >= MAGIC.len() && (cut - MAGIC.len()).is_multiple_of(entry), "{cut}");
     }
 }
 
@@ -106,7 +106,7 @@ fn sessions_are_read_as_they_were_written() {
     Writer::open(&path).unwrap().append(&entries).unwrap();
     let mut entries = Entries::open(&path).unwrap();
     let (mut found, mut parts) = (Vec::new(), 0);
-    while let Some(entry) = entries.next().unwrap() {
+    while let Some(entry) = entries.read_next().unwrap() {
         let Entry::Sessions(payload) = entry else { panic!() };
         parts += 1;
         found.extend(Session::all(payload).map(|session| SessionPlaces {
@@ -129,7 +129,7 @@ proptest::proptest! {
         let path = folder.path().join("x.idx");
         fs::write(&path, [MAGIC.as_slice(), &bytes].concat()).unwrap();
         let mut entries = Entries::open(&path).unwrap();
-        while let Some(entry) = entries.next().unwrap() {
+        while let Some(entry) = entries.read_next().unwrap() {
             let _ = entry.may_have(Key::port(1));
         }
     }

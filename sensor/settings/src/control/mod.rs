@@ -114,12 +114,14 @@ pub struct Status {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Destination {
-    /// What is sent there: `logs` (Lumberjack) or `sessions` (OpenSearch).
+    /// What is sent there: `logs` (Lumberjack), `sessions` or `sensor` (OpenSearch).
     pub name: String,
     /// The queue.
     pub spool: SpoolState,
     /// The collectors, one entry each host that is in use or was tried last.
     pub collectors: Vec<CollectorState>,
+    /// Documents that OpenSearch refused for good since the start; they are kept on disk.
+    pub refused: u64,
 }
 
 impl Destination {
@@ -188,6 +190,8 @@ pub struct Drops {
     pub worker: u64,
     /// Packets, that did not reach the PCAP file.
     pub pcap: u64,
+    /// Sessions whose packets are not found by their id, in one file each.
+    pub index: u64,
     /// Files cut or left out by the carver.
     pub carver: u64,
     /// Files that were not scanned.
@@ -203,12 +207,13 @@ pub struct Drops {
 impl Drops {
     /// The places in the order of the data's way, with what is counted there.
     #[must_use]
-    pub fn places(&self) -> [(&'static str, &'static str, u64); 9] {
+    pub fn places(&self) -> [(&'static str, &'static str, u64); 10] {
         [
             ("nic", "packets", self.nic),
             ("ring", "packets", self.ring),
             ("worker", "packets", self.worker),
             ("pcap", "packets", self.pcap),
+            ("index", "sessions", self.index),
             ("carver", "files", self.carver),
             ("scan", "files", self.scan),
             ("records", "records", self.records),

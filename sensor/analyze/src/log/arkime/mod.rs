@@ -27,7 +27,7 @@ pub use magic::magic;
 pub use places::Place;
 pub use session::Session;
 pub(crate) use table::Alone;
-pub use table::Sessions;
+pub use table::{Active, Sessions};
 
 use super::Log;
 

@@ -41,6 +41,36 @@ const LINGER: Interval = Interval::from_secs(65);
 /// Sessions open or waiting at once; beyond it no new one is begun.
 const MAX_SESSIONS: usize = 1_000_000;
 
+/// Sessions that are open, by protocol as Arkime counts them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Active {
+    /// TCP.
+    pub tcp: u64,
+    /// UDP.
+    pub udp: u64,
+    /// ICMP and ICMPv6.
+    pub icmp: u64,
+    /// SCTP.
+    pub sctp: u64,
+    /// ESP.
+    pub esp: u64,
+    /// All others.
+    pub other: u64,
+}
+
+impl Active {
+    const fn of(&mut self, ip_proto: u8) -> &mut u64 {
+        match ip_proto {
+            6 => &mut self.tcp,
+            17 => &mut self.udp,
+            1 | 58 => &mut self.icmp,
+            132 => &mut self.sctp,
+            50 => &mut self.esp,
+            _ => &mut self.other,
+        }
+    }
+}
+
 /// A segment that came alone, in a session that has ended.
 #[derive(Debug)]
 pub(crate) struct Alone {
@@ -68,6 +98,8 @@ pub struct Sessions {
     ends: u64,
     /// Segments that were the only ones of their sessions, for the analyzers.
     pub(crate) alone: Vec<Alone>,
+    /// Open ones, by protocol.
+    active: Active,
     /// Whether these are in the hands of the sensor that does not look at checksums.
     pub(crate) is_lent: bool,
     /// Sessions that were not begun for want of room.
@@ -79,6 +111,16 @@ impl Sessions {
     pub(crate) fn new(seed: u64, profile: Profile) -> Self {
         let udp_idle = if profile == Profile::Malcolm { UDP_IDLE_MALCOLM } else { UDP_IDLE };
         Self { seed, udp_idle, ..Self::default() }
+    }
+
+    /// Sessions that are open.
+    pub(crate) const fn active(&self) -> Active {
+        self.active
+    }
+
+    /// Sessions begun so far.
+    pub(crate) const fn begun(&self) -> u64 {
+        self.begun
     }
 
     /// Counts an IP packet that carries no other one; whether its session has had wrong checksums. `hint` is where the
@@ -219,7 +261,10 @@ impl Sessions {
                 self.end(&key);
             } else if !session.is_closed() {
                 match session.save_at() {
-                    Some(save) if save <= now => self.save(&key, now),
+                    Some(save) if save <= now => {
+                        self.save(&key, now);
+                        self.deadlines.push(Reverse((now + Interval::from_secs(SAVE), serial, key)));
+                    }
                     save => self.deadlines.push(Reverse((save.map_or(until, |save| until.min(save)), serial, key))),
                 }
             }
@@ -280,6 +325,7 @@ impl Sessions {
                 u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
             }
         };
+        *self.active.of(session.ip_proto()) += 1;
         *self.slots.get_mut(place as usize)? = Some(session);
         self.open.insert(key, place);
         Some(place)
@@ -292,8 +338,6 @@ impl Sessions {
         if session.save_at().is_some() {
             session.save_after(now, SAVE);
         }
-        let until = session.save_at().unwrap_or(now).min(session.last() + idle(session.ip_proto(), self.udp_idle));
-        self.deadlines.push(Reverse((until.max(now + Interval::from_secs(1)), session.serial(), *key)));
         self.ends += 1;
         self.ended.insert(self.ends, (segment.last(), Box::new(segment)));
     }
@@ -302,6 +346,7 @@ impl Sessions {
         let Some(place) = self.open.remove(key) else { return };
         self.free.push(place);
         let Some(mut session) = self.slots.get_mut(place as usize).and_then(Option::take) else { return };
+        *self.active.of(session.ip_proto()) -= 1;
         self.alone.extend(session.end());
         self.ends += 1;
         self.ended_by_key.insert(*key, self.ends);

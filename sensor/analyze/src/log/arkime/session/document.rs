@@ -3,14 +3,33 @@
 use std::net::IpAddr;
 
 use super::Session;
-use crate::log::Json;
 use crate::log::arkime::places;
 use crate::log::arkime::tcp::Tcp;
+use crate::log::{Fields, Json};
 use crate::{FlowId, Time, Transport, Uid};
 
 impl Session {
     /// Writes the document and a line feed. `node` is the sensor's name.
     pub fn write(&self, node: &str, out: &mut Vec<u8>) {
+        self.document(node, &self.fields, out);
+    }
+
+    /// As [`Session::write`], for Malcolm: with the operator's tags, and with the provider and the dataset that its
+    /// sensors have Arkime write.
+    pub fn write_for_malcolm(&self, node: &str, tags: &[String], out: &mut Vec<u8>) {
+        let begin = out.len();
+        if tags.is_empty() {
+            self.document(node, &self.fields, out);
+        } else {
+            let mut fields = self.fields.clone();
+            tags.iter().for_each(|tag| fields.tag(tag));
+            self.document(node, &fields, out);
+        }
+        // In place of the document's own brace.
+        out.splice(begin..=begin, *br#"{"event":{"provider":"arkime","dataset":"session"},"#);
+    }
+
+    fn document(&self, node: &str, fields: &Fields, out: &mut Vec<u8>) {
         let millis = |at: Time| at.0.div_euclid(1_000_000);
         let (first, last) = (millis(self.first), millis(self.last));
         let (from, until) = (millis(self.range.0), millis(self.range.1));
@@ -37,7 +56,7 @@ impl Session {
                 json.integers("packetLen", self.places.iter().map(|place| i64::from(place.length)));
             }
             json.integers("fileId", places::files(&self.places));
-            self.fields.write(json);
+            fields.write(json);
         });
         out.push(b'\n');
     }

@@ -1,17 +1,17 @@
-//! The server: a task per connection, one store for all.
+//! The Lumberjack v2 server: a task per connection, one store for all.
+//!
+//! A window is acknowledged after its events are written and synced, never before, and never in part. The protocol is
+//! checked strictly ([`::lumberjack::Receiver`]), so that a sensor that works here works with Logstash.
+
+mod store;
+mod stream;
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use lumberjack::{Limits, Receiver};
-use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
-use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use settings::ClientCertificates;
+use ::lumberjack::{Limits, Receiver, encode_ack};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
@@ -19,8 +19,11 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tracing::{info, warn};
 
-use crate::store::Store;
-use crate::{Counts, Error, Options, Tls, stream_of};
+pub use stream::stream_of;
+
+use self::store::Store;
+use crate::faults::{Faults, Lumberjack as Fault};
+use crate::{Counts, Error, Options, tls};
 
 /// Sensors connected at the same time at most; more wait in the kernel's queue.
 const MAX_CONNECTIONS: usize = 256;
@@ -31,6 +34,9 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 /// After so long without a byte a connection is closed, as Logstash does after 60 seconds by default.
 const IDLE: Duration = Duration::from_secs(300);
 
+/// How often it says that it is alive, where it is to say only that.
+const ALIVE: Duration = Duration::from_millis(100);
+
 /// A collector that listens.
 pub struct Collector {
     listener: TcpListener,
@@ -38,6 +44,7 @@ pub struct Collector {
     tls: Option<TlsAcceptor>,
     store: Arc<Mutex<Store>>,
     counts: watch::Sender<Counts>,
+    faults: Faults,
 }
 
 impl Collector {
@@ -46,18 +53,25 @@ impl Collector {
     /// # Errors
     /// When one of the three cannot be had.
     pub async fn bind(options: &Options) -> Result<Self, Error> {
-        let tls = options.tls.as_ref().map(|tls| server_config(tls).map(|config| TlsAcceptor::from(Arc::new(config)))).transpose()?;
+        let tls = options.tls.as_ref().map(tls::acceptor).transpose()?;
         let store = Store::open(options.folder.clone()).map_err(Error::file("make the folder", &options.folder))?;
         let listen = |source| Error::Listen { address: options.listen, source };
         let listener = TcpListener::bind(options.listen).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
-        Ok(Self { listener, address, tls, store: Arc::new(Mutex::new(store)), counts: watch::Sender::default() })
+        Ok(Self { listener, address, tls, store: Arc::new(Mutex::new(store)), counts: watch::Sender::default(), faults: Faults::default() })
     }
 
     /// The address it listens on, with the port that was found.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Has it go wrong on purpose; see [`Faults`].
+    #[must_use]
+    pub fn with_faults(mut self, faults: Faults) -> Self {
+        self.faults = faults;
+        self
     }
 
     /// Follows the number of events written, by stream; changes with every window.
@@ -82,7 +96,12 @@ impl Collector {
                 Some(_) = connections.join_next(), if !connections.is_empty() => {}
                 (permit, accepted) = accepted => match accepted {
                     Ok((tcp, peer)) => {
-                        let session = Session { tls: self.tls.clone(), store: Arc::clone(&self.store), counts: self.counts.clone() };
+                        let session = Session {
+                            tls: self.tls.clone(),
+                            store: Arc::clone(&self.store),
+                            counts: self.counts.clone(),
+                            faults: self.faults.clone(),
+                        };
                         connections.spawn(async move {
                             session.serve(tcp, peer).await;
                             drop(permit);
@@ -105,6 +124,7 @@ struct Session {
     tls: Option<TlsAcceptor>,
     store: Arc<Mutex<Store>>,
     counts: watch::Sender<Counts>,
+    faults: Faults,
 }
 
 /// Why a connection was closed before the sensor closed it.
@@ -115,11 +135,13 @@ enum Closed {
     #[error("nothing came for {} seconds", IDLE.as_secs())]
     Idle,
     #[error(transparent)]
-    Protocol(#[from] lumberjack::Error),
+    Protocol(#[from] ::lumberjack::Error),
     #[error("an event that is no JSON object")]
     NotAnObject,
     #[error("the connection ended inside a window, which is not acknowledged")]
     Cut,
+    #[error("on purpose ({0:?})")]
+    OnPurpose(Fault),
     #[error(transparent)]
     Io(#[from] io::Error),
 }
@@ -147,6 +169,7 @@ impl Session {
         let mut receiver = Receiver::new(Limits::default());
         let mut bytes = vec![0; 64 << 10];
         let mut window = Vec::new();
+        let mut events = 0_u64;
         loop {
             let read = tokio::time::timeout(IDLE, stream.read(&mut bytes)).await.map_err(|_| Closed::Idle)??;
             if read == 0 {
@@ -156,13 +179,39 @@ impl Session {
             while let Some(event) = receiver.next()? {
                 window.push((stream_of(event.payload).ok_or(Closed::NotAnObject)?, event.payload.to_vec()));
                 let (sequence, complete) = (event.sequence, event.ends_window);
+                events += 1;
+                if let Some(fault) = self.faults.lumberjack(|fault| matches!(fault, Fault::CloseAfter(after) if events >= *after)) {
+                    return Err(Closed::OnPurpose(fault));
+                }
                 if complete {
-                    self.write(std::mem::take(&mut window)).await?;
-                    stream.write_all(&lumberjack::encode_ack(sequence)).await?;
-                    stream.flush().await?;
+                    self.acknowledge(&mut stream, std::mem::take(&mut window), sequence).await?;
                 }
             }
         }
+    }
+
+    async fn acknowledge(
+        &self,
+        stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+        window: Vec<(String, Vec<u8>)>,
+        sequence: u32,
+    ) -> Result<(), Closed> {
+        if self.faults.lumberjack(|fault| *fault == Fault::Stall).is_some() {
+            return Err(std::future::pending().await);
+        }
+        self.write(window).await?;
+        match self.faults.lumberjack(|fault| matches!(fault, Fault::NoAck | Fault::KeepAlive | Fault::LoseAck)) {
+            None => {}
+            Some(Fault::NoAck) => return Err(std::future::pending().await),
+            Some(Fault::KeepAlive) => loop {
+                stream.write_all(&encode_ack(0)).await?;
+                stream.flush().await?;
+                tokio::time::sleep(ALIVE).await;
+            },
+            Some(fault) => return Err(Closed::OnPurpose(fault)),
+        }
+        stream.write_all(&encode_ack(sequence)).await?;
+        Ok(stream.flush().await?)
     }
 
     /// Writes a window and tells who follows the counts. The disk may take its time without holding up other connections.
@@ -179,26 +228,5 @@ impl Session {
     }
 }
 
-fn server_config(tls: &Tls) -> Result<ServerConfig, Error> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let chain = certificates(&tls.certificate)?;
-    let key = PrivateKeyDer::from_pem_file(&tls.key).map_err(|_| Error::Pem { what: "private key", path: tls.key.clone() })?;
-    let versions = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions().map_err(Error::Tls)?;
-    let with_clients = match tls.clients {
-        ClientCertificates::None => versions.with_no_client_auth(),
-        ClientCertificates::Optional | ClientCertificates::Required => {
-            let mut roots = RootCertStore::empty();
-            roots.add_parsable_certificates(certificates(&tls.ca)?);
-            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
-            let verifier = if tls.clients == ClientCertificates::Optional { verifier.allow_unauthenticated() } else { verifier };
-            versions.with_client_cert_verifier(verifier.build().map_err(|source| Error::ClientCa { path: tls.ca.clone(), source })?)
-        }
-    };
-    with_clients.with_single_cert(chain, key).map_err(Error::Tls)
-}
-
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
-    let pem = std::fs::read(path).map_err(Error::file("read", path))?;
-    let found: Vec<_> = CertificateDer::pem_slice_iter(&pem).filter_map(Result::ok).collect();
-    if found.is_empty() { Err(Error::Pem { what: "certificate", path: path.to_owned() }) } else { Ok(found) }
-}
+#[cfg(test)]
+mod tests;

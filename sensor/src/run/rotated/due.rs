@@ -1,0 +1,203 @@
+//! Which captures are to be analysed, and which were.
+//!
+//! ```text
+//! logs.folder/captures/analysed       names of captures whose results are complete, a line each
+//! ```
+//! The list outlives the results, which are deleted by age, and forgets captures that are gone when it is opened.
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    fs::{self, File, OpenOptions},
+    io::{self, Write as _},
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    time::{Duration, Instant, SystemTime},
+};
+
+use crossbeam_channel::Receiver;
+
+use super::{OWN, Options, PARTIAL, WATCHED, sync_folder};
+use crate::pcap::FileEvent;
+
+const LIST: &str = "analysed";
+const PROCESSED: &str = "processed";
+/// How often the watched folder is looked at.
+const LOOK: Duration = Duration::from_secs(2);
+/// A file that was not written to for so long is complete: whoever copies it there is done.
+const STILL: Duration = Duration::from_secs(3);
+/// Endings of files that are taken from the watched folder, before a compression's ending.
+const ENDINGS: [&str; 4] = ["pcap", "pcapng", "cap", "dmp"];
+const COMPRESSED: [&str; 3] = ["gz", "lz4", "zst"];
+
+/// One capture.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Source {
+    /// [`OWN`] or [`WATCHED`].
+    pub(super) kind: &'static str,
+    /// Where it is.
+    pub(super) path: PathBuf,
+    /// What its results are called.
+    pub(super) name: String,
+}
+
+/// The captures that wait for their analysis, oldest first.
+pub(super) struct Due {
+    queue: VecDeque<Source>,
+    analysed: HashSet<String>,
+    list: File,
+    captures: Option<Receiver<FileEvent>>,
+    watched: Option<PathBuf>,
+    looked: Option<Instant>,
+    /// Files of the watched folder that are queued, or that could not be moved away.
+    seen: HashMap<PathBuf, String>,
+}
+
+impl Due {
+    /// Opens the list, and makes the folders.
+    ///
+    /// # Errors
+    /// If one cannot be made or read.
+    pub(super) fn open(options: &Options) -> io::Result<Self> {
+        for kind in [OWN, WATCHED, PARTIAL] {
+            fs::create_dir_all(options.folder.join(kind))?;
+        }
+        if let Some(watched) = &options.watched {
+            fs::create_dir_all(watched.join(PROCESSED))?;
+        }
+        let path = options.folder.join(LIST);
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(error),
+        };
+        // A torn last line is of a capture whose results are there: it is found again.
+        let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        let text = String::from_utf8_lossy(text.get(..whole).unwrap_or_default()).into_owned();
+        let analysed: HashSet<String> = text.lines().map(str::to_owned).collect();
+        let list = OpenOptions::new().create(true).append(true).open(&path)?;
+        list.set_len(whole as u64)?;
+        let (captures, watched) = (options.captures.clone(), options.watched.clone());
+        Ok(Self { queue: VecDeque::new(), analysed, list, captures, watched, looked: None, seen: HashMap::new() })
+    }
+
+    /// Captures that wait.
+    pub(super) fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Looks for new captures; the names of those that were deleted before their turn came.
+    pub(super) fn look(&mut self) -> Vec<String> {
+        let lost = self.look_at_own();
+        if self.looked.is_none_or(|looked| looked.elapsed() >= LOOK) {
+            self.looked = Some(Instant::now());
+            self.look_at_watched();
+        }
+        lost
+    }
+
+    /// The capture whose turn it is.
+    pub(super) fn next(&mut self) -> Option<Source> {
+        self.queue.pop_front()
+    }
+
+    /// Puts a capture back.
+    pub(super) fn again(&mut self, source: Source) {
+        self.queue.push_front(source);
+    }
+
+    /// A capture's results are complete. One from the watched folder is moved out of the way.
+    ///
+    /// # Errors
+    /// If that cannot be written down.
+    pub(super) fn done(&mut self, source: &Source) -> io::Result<()> {
+        if self.analysed.insert(source.name.clone()) {
+            self.list.write_all(format!("{}\n", source.name).as_bytes())?;
+            self.list.sync_data()?;
+        }
+        if source.kind == WATCHED
+            && let Some(folder) = source.path.parent()
+        {
+            let to = free_name(&folder.join(PROCESSED), &source.path);
+            match fs::rename(&source.path, &to).and_then(|()| sync_folder(folder)) {
+                Ok(()) => drop(self.seen.remove(&source.path)),
+                Err(error) => {
+                    tracing::warn!(file = %source.path.display(), %error, "analysed, but it cannot be moved into `processed`: it stays where it is");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn look_at_own(&mut self) -> Vec<String> {
+        let mut lost = Vec::new();
+        let Some(captures) = &self.captures else { return lost };
+        while let Ok(event) = captures.try_recv() {
+            match event {
+                FileEvent::Found { path, .. } | FileEvent::Ended { path, .. } => {
+                    let name = file_name(&path);
+                    if !self.analysed.contains(&name) {
+                        self.queue.push_back(Source { kind: OWN, path, name });
+                    }
+                }
+                FileEvent::Deleted { path, .. } => {
+                    let waited = self.queue.len();
+                    self.queue.retain(|source| source.path != path);
+                    if self.queue.len() < waited {
+                        lost.push(file_name(&path));
+                    }
+                }
+                FileEvent::Begun { .. } => {}
+            }
+        }
+        lost
+    }
+
+    fn look_at_watched(&mut self) {
+        let Some(folder) = &self.watched else { return };
+        let mut found: Vec<_> = fs::read_dir(folder).into_iter().flatten().filter_map(|entry| new_one(&entry.ok()?.path())).collect();
+        found.sort();
+        for (_, path, name) in found {
+            if self.seen.get(&path) == Some(&name) {
+                continue;
+            }
+            self.seen.insert(path.clone(), name.clone());
+            // Also one that was analysed already: it only has to be moved, which is what comes of it.
+            self.queue.push_back(Source { kind: WATCHED, path, name });
+        }
+    }
+}
+
+/// A complete capture in the watched folder: when it was written, where it is, what its results are called.
+fn new_one(path: &Path) -> Option<(SystemTime, PathBuf, String)> {
+    let name = path.file_name()?.to_str()?;
+    let mut parts = name.rsplit('.');
+    let mut ending = parts.next()?.to_ascii_lowercase();
+    if COMPRESSED.contains(&ending.as_str()) {
+        ending = parts.next()?.to_ascii_lowercase();
+    }
+    if name.starts_with('.') || !ENDINGS.contains(&ending.as_str()) {
+        return None;
+    }
+    let found = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
+    let written = found.modified().ok()?;
+    // A clock that was set back must not keep a file for ever.
+    let age = SystemTime::now().duration_since(written).unwrap_or(STILL);
+    let unique = format!("{name}~{:x}-{:x}{:08x}", found.len(), found.mtime(), found.mtime_nsec());
+    (age >= STILL && found.len() > 0).then(|| (written, path.to_owned(), unique))
+}
+
+/// A name in `folder` that nothing has yet.
+fn free_name(folder: &Path, path: &Path) -> PathBuf {
+    let name = file_name(path);
+    let mut to = folder.join(&name);
+    let mut number = 1;
+    while to.exists() {
+        to = folder.join(format!("{number}-{name}"));
+        number += 1;
+    }
+    to
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
