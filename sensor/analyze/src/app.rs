@@ -240,6 +240,9 @@ impl App {
             }
             Verdict::Identify => {
                 if self.may_change(scene) {
+                    if let Some(sessions) = &mut scene.sink.sessions {
+                        sessions.begins_anew(&scene.id, scene.at);
+                    }
                     self.identify = Some(Box::new(Identify { seen: Pair::default(), order: Vec::new(), overflowed: false, settled: 0 }));
                     // What is left over is for those alone that know it.
                     let others = std::mem::take(&mut self.active);

@@ -37,7 +37,7 @@ impl Sink {
             weirds: Weirds::default(),
             expected: Expected::default(),
             detect: None,
-            sessions: options.sessions.then(|| Box::new(Sessions::new(options.seed))),
+            sessions: options.sessions.then(|| Box::new(Sessions::new(options.seed, options.profile))),
             counts: true,
             state: AHashMap::new(),
             options,

@@ -193,6 +193,7 @@ impl Sensor {
         if let Some(sessions) = &mut self.sink.sessions {
             sessions.advance(at);
         }
+        self.alone();
     }
 
     fn pass(&mut self, at: Time) {
@@ -228,6 +229,7 @@ impl Sensor {
                 sessions.finish();
             }
         }
+        self.alone();
     }
 
     /// What was found since the last call.

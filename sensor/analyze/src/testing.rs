@@ -48,7 +48,7 @@ impl Conversation {
     /// All log lines but the times and uids.
     pub(crate) fn run(&self) -> Vec<Line> {
         let mut sensor = Sensor::new(Options::default());
-        let mut sender = Sender { sensor: &mut sensor, port: self.port, seq: [1000, 5000], at: 1_700_000_000_000_000 };
+        let mut sender = Sender::new(&mut sensor, self.port);
         sender.segment(true, 0x02, &[]);
         sender.segment(false, 0x12, &[]);
         sender.segment(true, 0x10, &[]);
@@ -87,15 +87,32 @@ impl Conversation {
     }
 }
 
-struct Sender<'s> {
+/// Sends the segments of one connection.
+pub(crate) struct Sender<'s> {
     sensor: &'s mut Sensor,
     port: u16,
     seq: [u32; 2],
     at: i64,
+    /// Whether checksums are right.
+    pub(crate) is_sound: bool,
 }
 
-impl Sender<'_> {
-    fn segment(&mut self, from_client: bool, flags: u8, data: &[u8]) {
+impl<'s> Sender<'s> {
+    pub(crate) fn new(sensor: &'s mut Sensor, port: u16) -> Self {
+        Self { sensor, port, seq: [1000, 5000], at: 1_700_000_000_000_000, is_sound: true }
+    }
+
+    /// Lets time pass before the next segment.
+    pub(crate) fn wait(&mut self, secs: i64) {
+        self.at += secs * 1_000_000;
+    }
+
+    /// Bytes that are sent and not seen.
+    pub(crate) fn lose(&mut self, from_client: bool, bytes: u32) {
+        self.seq[usize::from(!from_client)] += bytes;
+    }
+
+    pub(crate) fn segment(&mut self, from_client: bool, flags: u8, data: &[u8]) {
         let (own, peer) = if from_client { (0, 1) } else { (1, 0) };
         let (sport, dport) = if from_client { (40000, self.port) } else { (self.port, 40000) };
         let mut tcp = Vec::new();
@@ -113,7 +130,8 @@ impl Sender<'_> {
         let (client, server) = (Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(93, 184, 216, 34));
         let (src, dst) = if from_client { (client, server) } else { (server, client) };
         let sum = fold(checksum::sum(&payload, checksum::pseudo(IpAddr::V4(src), IpAddr::V4(dst), 6, payload.len())));
-        payload[16..18].copy_from_slice(&(!sum).to_be_bytes());
+        let sum = if self.is_sound { !sum } else { sum };
+        payload[16..18].copy_from_slice(&sum.to_be_bytes());
         let mut ip = vec![0x45, 0];
         ip.extend_from_slice(&(20 + payload.len() as u16).to_be_bytes());
         ip.extend_from_slice(&[0, 0, 0x40, 0, 64, 6, 0, 0]);

@@ -59,6 +59,8 @@ pub(crate) struct Flow {
     pub(crate) vlan: Option<u16>,
     pub(crate) inner_vlan: Option<u16>,
     pub(crate) l2: Pair<Option<[u8; 6]>>,
+    /// Where its session of Arkime's was among the open ones when the last packet was counted.
+    pub(crate) session: u32,
 }
 
 impl Flow {
@@ -85,6 +87,7 @@ impl Flow {
             vlan: below.vlan,
             inner_vlan: below.inner_vlan,
             l2: Pair { orig: below.l2_src, resp: below.l2_dst },
+            session: u32::MAX,
         }
     }
 

@@ -210,11 +210,12 @@ fn arkime_name(service: &'static str, port: u16) -> Option<&'static str> {
         "dns" if port == 137 => Some("nbns"),
         "dns" if port == 5353 => Some("mdns"),
         "dns" if port == 5355 => Some("llmnr"),
-        "ldap_tcp" | "ldap_udp" => Some("ldap"),
         "krb" | "krb_tcp" => Some("krb5"),
         "dce_rpc" => Some("dcerpc"),
-        "dnp3_tcp" | "dnp3_udp" => Some("dnp3"),
-        "ssl" | "ftp-data" | "gssapi" | "spicy_tftp" => None,
+        // Arkime has rules of its own for these, and names them by them.
+        "http" | "ssl" | "ftp" | "irc" | "smtp" | "ssh" | "smb" | "ntlm" | "mysql" | "postgresql" | "modbus" | "mqtt" | "dhcp" => None,
+        "dnp3_tcp" | "dnp3_udp" | "ldap_tcp" | "ldap_udp" | "snmp" | "sip" | "radius" | "spicy_tftp" => None,
+        "ftp-data" | "gssapi" => None,
         name => Some(name),
     }
 }

@@ -62,7 +62,7 @@ impl Sensor {
         if self.udp_tunnel(flow_ref, from, packet, data, &inner_below, carriers) {
             return;
         }
-        if self.count(packet, below, true) {
+        if self.count_of(flow_ref, packet, below, true) {
             self.leniently(below.at, |sensor| sensor.udp(packet, below, carriers));
         }
         let Some(flow) = self.slots.get_mut(flow_ref.index as usize).and_then(|slot| slot.flow.as_deref_mut()) else { return };

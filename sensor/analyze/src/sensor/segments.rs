@@ -49,9 +49,6 @@ impl Sensor {
             let start = checksum::pseudo(packet.src, packet.dst, 6, packet.payload.len());
             checksum::is_valid(checksum::sum(packet.payload, start))
         };
-        if self.count(packet, below, is_sound) {
-            self.leniently(below.at, |sensor| sensor.tcp(packet, below, carriers));
-        }
         let data = packet.payload.get(header_len..).unwrap_or_default();
         let len = u32::try_from(packet.payload_len - header_len).unwrap_or(u32::MAX);
         let segment = Segment::of(&header, len);
@@ -70,6 +67,9 @@ impl Sensor {
         if self.is_reuse(flow_ref, &segment, below.at) {
             self.remove(flow_ref.index);
             (flow_ref, from) = self.flow(&new);
+        }
+        if self.count_of(flow_ref, packet, below, is_sound) {
+            self.leniently(below.at, |sensor| sensor.tcp(packet, below, carriers));
         }
         let Some(flow) = self.slots.get_mut(flow_ref.index as usize).and_then(|slot| slot.flow.as_deref_mut()) else { return };
         self.tunnels.carry(flow, below.at, carriers, &mut self.sink);

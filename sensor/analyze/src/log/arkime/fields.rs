@@ -16,6 +16,21 @@ const MAX_NAMES: usize = 32;
 /// Objects (answers of DNS, certificates) of one session, likewise.
 const MAX_OBJECTS: usize = 1024;
 
+/// Fields that are told in all documents of a session written in parts (Arkime's `FLAG_LINKED_SESSIONS`), as are
+/// protocols and tags.
+const LASTING: [&str; 10] = [
+    "user",
+    "vni",
+    "mysql.user",
+    "mysql.version",
+    "oracle.user",
+    "oracle.host",
+    "oracle.service",
+    "postgresql.user",
+    "postgresql.db",
+    "postgresql.app",
+];
+
 /// Rows of Arkime's tables of objects.
 const BUCKETS: u32 = 13;
 
@@ -62,6 +77,11 @@ impl Fields {
         Self { begun, ..Self::default() }
     }
 
+    /// The session goes on in another document: what Arkime writes into all of them stays.
+    pub(super) fn go_on(&mut self) {
+        self.groups.retain(|(path, _)| LASTING.contains(path));
+    }
+
     /// Time of the session's first packet.
     pub const fn begun(&self) -> Time {
         self.begun
@@ -70,6 +90,15 @@ impl Fields {
     /// Whether there is anything in a field.
     pub fn has(&self, path: &str) -> bool {
         self.groups.iter().any(|(known, _)| *known == path)
+    }
+
+    /// The strings of a set.
+    #[cfg(test)]
+    pub(crate) fn texts(&self, path: &str) -> Vec<&str> {
+        match self.groups.iter().find(|(known, _)| *known == path) {
+            Some((_, Values::Texts(values, _))) => values.iter().map(|value| std::str::from_utf8(value).unwrap()).collect(),
+            _ => Vec::new(),
+        }
     }
 
     /// Adds a string to a set. Bytes that are not UTF-8 are taken for Latin-1, as Arkime does.
@@ -105,6 +134,20 @@ impl Fields {
     /// Adds an address to a set.
     pub fn ip(&mut self, path: &'static str, addr: std::net::IpAddr) {
         self.text(path, addr.to_string().as_bytes());
+    }
+
+    /// Adds an address as somebody has written it, perhaps with leading zeros; what is none is left out.
+    pub fn written_ip(&mut self, path: &'static str, text: &[u8]) {
+        let Ok(text) = std::str::from_utf8(text) else { return };
+        let text = text.trim();
+        let short = |part| match str::trim_start_matches(part, '0') {
+            "" => "0",
+            part => part,
+        };
+        let short: Vec<_> = text.split('.').map(short).collect();
+        if let Some(addr) = text.parse().ok().or_else(|| short.join(".").parse().ok()) {
+            self.ip(path, addr);
+        }
     }
 
     /// Counts one up in the field whose name ends in `name`.
@@ -192,6 +235,12 @@ impl Fields {
         if !self.protocols.contains(&name) {
             self.protocols.push(name);
         }
+    }
+
+    /// Takes back a protocol and all that was told of it.
+    pub fn forget(&mut self, protocol: &str) {
+        self.protocols.retain(|name| *name != protocol);
+        self.groups.retain(|(path, _)| path.split_once('.').is_none_or(|(group, _)| group != protocol));
     }
 
     /// Tags the session.
@@ -285,7 +334,9 @@ impl Values {
     }
 }
 
+/// Text of a value, which ends at a zero, as Arkime's strings do.
 fn utf8(value: &[u8]) -> Vec<u8> {
+    let value = value.split(|byte| *byte == 0).next().unwrap_or_default();
     match std::str::from_utf8(value) {
         Ok(_) => value.to_vec(),
         Err(_) => value.iter().map(|byte| char::from(*byte)).collect::<String>().into_bytes(),

@@ -10,6 +10,7 @@
 mod classify;
 mod fields;
 mod identity;
+mod lease;
 mod magic;
 mod parsers;
 mod places;
@@ -18,11 +19,14 @@ mod stray;
 mod table;
 mod talk;
 mod tcp;
+#[cfg(test)]
+mod tests;
 
 pub use fields::Fields;
 pub use magic::magic;
 pub use places::Place;
 pub use session::Session;
+pub(crate) use table::Alone;
 pub use table::{Active, Sessions};
 
 use super::Log;

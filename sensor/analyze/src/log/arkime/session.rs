@@ -1,18 +1,22 @@
-//! One session: what its packets tell, and the document.
+//! One session: what its packets tell.
+
+mod document;
 
 use std::net::IpAddr;
 
 use super::identity::Identity;
-use super::places::{self, Place};
+use super::lease::Lease;
+use super::places::Place;
 use super::stray::Stray;
+use super::table::Alone;
 use super::talk::Talk;
 use super::tcp::{NO_ANSWER, Segment, Tcp};
 use super::{Fields, SESSIONS};
 use crate::flow::key::Key;
-use crate::log::{Json, Log, Record, Row};
+use crate::log::{Log, Record, Row};
 use crate::packet::ip::Ip;
 use crate::packet::{Below, Layers};
-use crate::{Direction, Endpoint, FlowId, Pair, Time, Transport, Uid};
+use crate::{Direction, Endpoint, Pair, Time, Transport};
 
 /// Different values of a packet's header that are remembered of a session (addresses, tags, hop counts).
 const MAX_VALUES: usize = 64;
@@ -57,9 +61,11 @@ pub struct Session {
     vlans: Vec<u16>,
     places: Vec<Place>,
     tcp: Option<Box<Tcp>>,
+    lease: Option<Lease>,
     /// Type and code of the first ICMP message.
     icmp: Option<(u8, u8)>,
     is_closed: bool,
+    save_at: Option<Time>,
     segment: u64,
     /// Id of the first segment, once there is a second.
     root: Option<String>,
@@ -67,6 +73,8 @@ pub struct Session {
     pub(super) is_unsound: bool,
     /// Bytes are missing in the stream.
     pub(super) is_stalled: bool,
+    /// It was one segment of a connection.
+    is_alone: bool,
     /// Recognises the session by its first bytes, and reads what no analyzer does.
     talk: Talk,
     /// What the analyzers found.
@@ -103,15 +111,25 @@ impl Session {
             vlans: Vec::new(),
             places: Vec::new(),
             tcp: (ip_proto == 6).then(Box::default),
+            lease: None,
             icmp: None,
             is_closed: false,
+            save_at: None,
             segment: 1,
             root: None,
             is_unsound: false,
             is_stalled: false,
+            is_alone: false,
             talk: Talk::default(),
             fields,
         }
+    }
+
+    /// All of one client's DHCP.
+    pub(super) fn of_lease(mut self, lease: Option<Lease>) -> Self {
+        self.lease = lease;
+        lease.iter().for_each(|lease| self.fields.protocol(lease.name()));
+        self
     }
 
     pub(super) const fn seed(&mut self, seed: u64) {
@@ -121,7 +139,11 @@ impl Session {
     /// Whether what analyzers find is told: Arkime reads a TCP stream from its handshake on, as long as no bytes are
     /// missing.
     pub(super) fn is_followed(&self) -> bool {
-        !self.is_stalled && self.tcp.as_ref().is_none_or(|tcp| tcp.is_followed())
+        self.is_alone || !self.is_stalled && self.tcp.as_ref().is_none_or(|tcp| tcp.is_followed())
+    }
+
+    pub(super) fn begins_anew(&mut self) {
+        self.talk.begins_anew();
     }
 
     pub(super) const fn serial(&self) -> u64 {
@@ -163,6 +185,10 @@ impl Session {
     }
 
     pub(super) fn is_from(&self, src: Endpoint, dst: Endpoint) -> bool {
+        if self.lease.is_some() {
+            // Client and server may have other addresses from message to message.
+            return self.source.port == src.port && self.destination.port == dst.port;
+        }
         self.source == src && self.destination == dst
     }
 
@@ -194,6 +220,10 @@ impl Session {
         side.data = side.data.saturating_add(packet.payload_len.saturating_sub(header) as u64);
         if packet.protocol == 17 {
             let data = packet.payload.get(header..).unwrap_or_default();
+            if let Some(lease) = self.lease {
+                lease.read(data, &mut self.fields);
+                return false;
+            }
             if side.first.is_empty() {
                 side.show(data);
             }
@@ -212,7 +242,23 @@ impl Session {
         stray.read(payload, &mut self.fields);
     }
 
-    /// The session so far as a document of its own; what comes is counted anew.
+    /// Ends it: what is only told at the end is told now. Gives back the only segment of a connection of which nothing
+    /// else came, which the analyzers have not seen.
+    pub(super) fn end(&mut self) -> Option<Alone> {
+        let alone = self.tcp.as_mut().and_then(|tcp| tcp.lone()).map(|(from, data)| {
+            self.is_alone = true;
+            // Zeek's analyzers stay silent on it.
+            self.is_unsound = true;
+            let ports = Pair { orig: self.source.port, resp: self.destination.port };
+            self.talk.stream(from, ports, &data, &mut self.fields);
+            Alone { at: self.last, ends: Pair { orig: self.source, resp: self.destination }, from, data }
+        });
+        self.talk.end(&mut self.fields);
+        alone
+    }
+
+    /// The session so far as a document of its own. What comes is counted anew, but keeps the time of the first packet,
+    /// and what the session is known by.
     pub(super) fn cut(&mut self) -> Self {
         if self.root.is_none() {
             self.root = Some(self.id());
@@ -228,12 +274,29 @@ impl Session {
             ..*self
         };
         self.segment += 1;
-        self.first = self.last;
-        self.range = (self.last, self.last);
+        self.fields.go_on();
+        if let Some(tcp) = &mut self.tcp {
+            tcp.go_on();
+        }
         for side in [&mut self.sides.orig, &mut self.sides.resp] {
-            *side = Side { macs: std::mem::take(&mut side.macs), ..Side::default() };
+            *side = Side {
+                macs: std::mem::take(&mut side.macs),
+                outer_macs: std::mem::take(&mut side.outer_macs),
+                first: std::mem::take(&mut side.first),
+                ..Side::default()
+            };
         }
         done
+    }
+
+    /// When a session that goes on is written next; nothing if time does not matter.
+    pub(super) fn save_at(&self) -> Option<Time> {
+        self.save_at.filter(|_| !self.is_closed)
+    }
+
+    /// Has it written when so many whole seconds have gone by.
+    pub(super) fn save_after(&mut self, at: Time, secs: i64) {
+        self.save_at = Some(Time::from_secs(at.secs().saturating_add(secs).saturating_add(1)));
     }
 
     fn segment(&mut self, from: Direction, packet: &Ip<'_>, below: &Below, segment: Segment) -> bool {
@@ -300,7 +363,7 @@ impl Session {
         for vlan in [below.mirror_vlan, below.vlan, below.inner_vlan].into_iter().flatten() {
             remember(&mut self.vlans, vlan);
         }
-        if let Some(vni) = below.vni {
+        if let Some(vni) = below.vni.filter(|vni| *vni != 0) {
             self.fields.number("vni", i64::from(vni));
         }
     }
@@ -325,128 +388,6 @@ impl Session {
 
     const fn identity(&self) -> Identity {
         Identity { seed: self.seed, serial: self.serial, segment: self.segment, first: self.first, last: self.last }
-    }
-
-    /// Writes the document and a line feed. `node` is the sensor's name.
-    pub fn write(&self, node: &str, out: &mut Vec<u8>) {
-        self.document(node, &self.fields, out);
-    }
-
-    /// As [`Session::write`], for Malcolm: with the operator's tags, and with the provider and the dataset that its
-    /// sensors have Arkime write.
-    pub fn write_for_malcolm(&self, node: &str, tags: &[String], out: &mut Vec<u8>) {
-        let begin = out.len();
-        if tags.is_empty() {
-            self.document(node, &self.fields, out);
-        } else {
-            let mut fields = self.fields.clone();
-            tags.iter().for_each(|tag| fields.tag(tag));
-            self.document(node, &fields, out);
-        }
-        // In place of the document's own brace.
-        out.splice(begin..=begin, *br#"{"event":{"provider":"arkime","dataset":"session"},"#);
-    }
-
-    fn document(&self, node: &str, fields: &Fields, out: &mut Vec<u8>) {
-        let millis = |at: Time| at.0.div_euclid(1_000_000);
-        let (first, last) = (millis(self.first), millis(self.last));
-        let (from, until) = (millis(self.range.0), millis(self.range.1));
-        Json::object(out, |json| {
-            json.child("packetRange", |json| {
-                json.integer("gte", from);
-                json.integer("lte", until);
-            });
-            json.integer("firstPacket", first);
-            json.integer("lastPacket", last);
-            json.integer("length", until - from);
-            json.number("ipProtocol", u64::from(self.ip_proto));
-            json.some_number("ethertype", self.ethertype.map(u64::from));
-            if let Some(tcp) = &self.tcp {
-                write_tcp(tcp, json);
-            }
-            json.integer("@timestamp", last);
-            self.write_sides(json);
-            json.number("segmentCnt", self.segment);
-            json.str("node", node);
-            json.some_str("rootId", self.root.as_deref());
-            if !self.places.is_empty() {
-                json.integers("packetPos", places::coded(&self.places));
-                json.integers("packetLen", self.places.iter().map(|place| i64::from(place.length)));
-            }
-            json.integers("fileId", places::files(&self.places));
-            fields.write(json);
-        });
-        out.push(b'\n');
-    }
-
-    fn write_sides(&self, json: &mut Json<'_>) {
-        let (orig, resp) = (&self.sides.orig, &self.sides.resp);
-        let ends = [("source", self.source, orig), ("destination", self.destination, resp)];
-        for (name, end, side) in ends {
-            json.child(name, |json| {
-                if self.ip_proto != 0 {
-                    json.str("ip", &end.addr.to_string());
-                    json.number("port", u64::from(end.port));
-                }
-                json.number("bytes", side.bytes);
-                json.number("packets", side.packets);
-                write_macs("mac", "mac-cnt", &side.macs, json);
-            });
-        }
-        let names = [
-            (orig, "srcPayload8", "srcTTL", "srcTTLCnt", "srcDscp", "srcDscpCnt", "srcOuterIp", "srcOuterIpCnt"),
-            (resp, "dstPayload8", "dstTTL", "dstTTLCnt", "dstDscp", "dstDscpCnt", "dstOuterIp", "dstOuterIpCnt"),
-        ];
-        for (side, payload, ttl, ttl_count, dscp, dscp_count, outer, outer_count) in names {
-            if !side.first.is_empty() {
-                json.str(payload, &hex(&side.first));
-            }
-            write_bytes(ttl, ttl_count, &side.ttls, json);
-            write_bytes(dscp, dscp_count, &side.dscps, json);
-            if !side.outer.is_empty() {
-                let texts: Vec<_> = side.outer.iter().map(IpAddr::to_string).collect();
-                json.strings(outer, texts.iter().map(String::as_bytes));
-                json.number(outer_count, texts.len() as u64);
-            }
-        }
-        write_macs("srcOuterMac", "srcOuterMac-cnt", &orig.outer_macs, json);
-        write_macs("dstOuterMac", "dstOuterMac-cnt", &resp.outer_macs, json);
-        json.child("network", |json| {
-            json.number("packets", orig.packets + resp.packets);
-            json.number("bytes", orig.bytes + resp.bytes);
-            json.some_str("community_id", self.community_id().as_deref());
-            if !self.vlans.is_empty() {
-                json.child("vlan", |json| {
-                    json.integers("id", self.vlans.iter().map(|id| i64::from(*id)));
-                    json.number("id-cnt", self.vlans.len() as u64);
-                });
-            }
-        });
-        if !self.vlans.is_empty() {
-            json.child("dot1q", |json| {
-                json.integers("id", self.vlans.iter().map(|id| i64::from(*id)));
-                json.number("idCnt", self.vlans.len() as u64);
-            });
-        }
-        json.child("client", |json| json.number("bytes", orig.data));
-        json.child("server", |json| json.number("bytes", resp.data));
-        json.number("totDataBytes", orig.data.saturating_add(resp.data));
-    }
-
-    /// Only of the protocols that Arkime computes it for.
-    fn community_id(&self) -> Option<String> {
-        if !matches!(self.ip_proto, 1 | 6 | 17 | 50 | 58 | 132) || self.transport == Transport::Other(17) {
-            return None;
-        }
-        let (mut orig, mut resp) = (self.source, self.destination);
-        if let Some((kind, code)) = self.icmp {
-            orig.port = u16::from(kind);
-            resp.port = crate::icmp::counterpart(self.ip_proto, kind, code).0;
-        }
-        let uid = Uid::default();
-        let flow = FlowId { uid, orig, resp, transport: self.transport };
-        let id = if self.ip_proto == 50 { crate::community::id_with_ports } else { crate::community::id };
-        Some(id(&flow, self.ip_proto))
     }
 }
 
@@ -498,56 +439,4 @@ fn remember<T: PartialEq>(values: &mut Vec<T>, value: T) {
     if values.len() < MAX_VALUES && !values.contains(&value) {
         values.push(value);
     }
-}
-
-fn write_tcp(tcp: &Tcp, json: &mut Json<'_>) {
-    let flags = tcp.flags;
-    json.child("tcpflags", |json| {
-        json.number("syn", flags.syn);
-        json.number("syn-ack", flags.syn_ack);
-        json.number("ack", flags.ack);
-        json.number("psh", flags.psh);
-        json.number("fin", flags.fin);
-        json.number("rst", flags.rst);
-        json.number("urg", flags.urg);
-        json.number("ece", flags.ece);
-        json.number("cwr", flags.cwr);
-        json.number("ae", flags.ae);
-        json.number("srcZero", flags.zero.orig);
-        json.number("dstZero", flags.zero.resp);
-    });
-    if let Some(time) = tcp.round_trip() {
-        json.integer("initRTT", time);
-    }
-    if tcp.has_syn() {
-        json.child("tcpseq", |json| {
-            json.some_number("src", tcp.seq.orig.map(u64::from));
-            json.some_number("dst", tcp.seq.resp.map(u64::from));
-        });
-        json.bool("tcpSynValidated", tcp.syn_validated);
-        json.bool("tcpSynAckValidated", tcp.syn_ack_validated);
-    }
-    if tcp.isn_count() > 0 {
-        json.number("srcISNCnt", tcp.isn_count());
-    }
-}
-
-fn write_macs(name: &str, count: &str, macs: &[[u8; 6]], json: &mut Json<'_>) {
-    if macs.is_empty() {
-        return;
-    }
-    let texts: Vec<_> = macs.iter().map(|mac| mac.map(|byte| format!("{byte:02x}")).join(":")).collect();
-    json.strings(name, texts.iter().map(String::as_bytes));
-    json.number(count, texts.len() as u64);
-}
-
-fn write_bytes(name: &str, count: &str, values: &[u8], json: &mut Json<'_>) {
-    if !values.is_empty() {
-        json.integers(name, values.iter().map(|value| i64::from(*value)));
-        json.number(count, values.len() as u64);
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -7,19 +7,22 @@ use std::net::{IpAddr, Ipv4Addr};
 use ahash::AHashMap;
 
 use super::Fields;
+use super::lease::Lease;
 use super::session::Session;
 use super::stray::Stray;
 use super::tcp::Segment;
 use crate::flow::key::Key;
-use crate::log::Record;
+use crate::log::{Profile, Record};
 use crate::packet::Below;
 use crate::packet::ip::Ip;
-use crate::{Direction, Endpoint, FlowId, Interval, Time, Transport};
+use crate::{Direction, Endpoint, FlowId, Interval, Pair, Time, Transport};
 
-/// Arkime's `tcpTimeout`.
+/// Arkime's `tcpTimeout`, also in Malcolm.
 const TCP_IDLE: Interval = Interval::from_secs(600);
-/// Arkime's `udpTimeout`.
+/// Arkime's `udpTimeout`, if nothing is configured.
 const UDP_IDLE: Interval = Interval::from_secs(60);
+/// `udpTimeout` in Malcolm's configuration of Arkime (arkime/etc/config.ini).
+const UDP_IDLE_MALCOLM: Interval = Interval::from_secs(30);
 /// Arkime's `icmpTimeout`.
 const ICMP_IDLE: Interval = Interval::from_secs(10);
 /// Arkime's `sctpTimeout`.
@@ -28,7 +31,10 @@ const SCTP_IDLE: Interval = Interval::from_secs(60);
 const OTHER_IDLE: Interval = Interval::from_secs(600);
 /// How long a TCP session stays after both sides have closed.
 const CLOSED: Interval = Interval::from_secs(5);
-/// Arkime's `maxPackets`: a session with so many is written, and goes on as the next segment.
+/// Arkime's `tcpSaveTimeout`, also in Malcolm: so long after its beginning, or after the last time, a connection that
+/// goes on is written as far as it has come.
+const SAVE: i64 = 720;
+/// Arkime's `maxPackets`, also in Malcolm: a session with so many is written, and goes on as the next segment.
 const MAX_PACKETS: usize = 10_000;
 /// How long an ended session waits for records of flows that Zeek's timeouts keep for longer.
 const LINGER: Interval = Interval::from_secs(65);
@@ -65,18 +71,33 @@ impl Active {
     }
 }
 
+/// A segment that came alone, in a session that has ended.
+#[derive(Debug)]
+pub(crate) struct Alone {
+    pub(crate) at: Time,
+    pub(crate) ends: Pair<Endpoint>,
+    pub(crate) from: Direction,
+    pub(crate) data: Vec<u8>,
+}
+
 /// All sessions of one worker.
 #[derive(Default)]
 pub struct Sessions {
     /// Makes the ids.
     seed: u64,
-    open: AHashMap<Key, Box<Session>>,
+    udp_idle: Interval,
+    /// Where in `slots` each open session is.
+    open: AHashMap<Key, u32>,
+    slots: Vec<Option<Box<Session>>>,
+    free: Vec<u32>,
     deadlines: BinaryHeap<Reverse<(Time, u64, Key)>>,
     /// Ended, in the order in which they did, with the time until which records are waited for.
     ended: BTreeMap<u64, (Time, Box<Session>)>,
     ended_by_key: AHashMap<Key, u64>,
     begun: u64,
     ends: u64,
+    /// Segments that were the only ones of their sessions, for the analyzers.
+    pub(crate) alone: Vec<Alone>,
     /// Open ones, by protocol.
     active: Active,
     /// Whether these are in the hands of the sensor that does not look at checksums.
@@ -86,9 +107,10 @@ pub struct Sessions {
 }
 
 impl Sessions {
-    /// None yet. The seed makes the ids of their documents.
-    pub(crate) fn new(seed: u64) -> Self {
-        Self { seed, ..Self::default() }
+    /// None yet. The seed makes the ids of their documents, the profile says whose Arkime they are like.
+    pub(crate) fn new(seed: u64, profile: Profile) -> Self {
+        let udp_idle = if profile == Profile::Malcolm { UDP_IDLE_MALCOLM } else { UDP_IDLE };
+        Self { seed, udp_idle, ..Self::default() }
     }
 
     /// Sessions that are open.
@@ -101,8 +123,9 @@ impl Sessions {
         self.begun
     }
 
-    /// Counts an IP packet that carries no other one; whether its session has had wrong checksums.
-    pub(crate) fn packet(&mut self, packet: &Ip<'_>, below: &Below, is_sound: bool) -> bool {
+    /// Counts an IP packet that carries no other one; whether its session has had wrong checksums. `hint` is where the
+    /// session of its flow was the last time, and is set to where it is now: a look at one place instead of a search.
+    pub(crate) fn packet(&mut self, packet: &Ip<'_>, below: &Below, is_sound: bool, hint: &mut u32) -> bool {
         let segment = if packet.protocol == 6 { Segment::read(packet.payload) } else { None };
         let ports = match (packet.protocol, segment) {
             (6, Some(segment)) => (segment.src_port, segment.dst_port),
@@ -125,32 +148,38 @@ impl Sessions {
             }
             _ => Key::new(src, dst, transport, false),
         };
-        if let Some(segment) = segment
-            && segment.is_call()
-            && self.open.get(&key).is_some_and(|session| session.is_closing())
-        {
-            self.end(&key);
-        }
+        let lease = if packet.protocol == 17 { Lease::of(ports, packet.payload.get(8..).unwrap_or_default()) } else { None };
+        let key = lease.map_or(key, |(_, key)| key);
+        let lease = lease.map(|(lease, _)| lease);
         let is_lent = self.is_lent;
         let flipped = segment.is_some_and(Segment::is_answer);
-        let Some(session) = self.session(key, below.at, |serial| {
-            let (from, to) = if flipped { (dst, src) } else { (src, dst) };
-            Session::new(serial, key, from, to, transport, packet.protocol, name(packet.protocol), below)
-        }) else {
-            return false;
-        };
+        let mut place =
+            if self.at(*hint).is_some_and(|session| *session.key() == key) { Some(*hint) } else { self.open.get(&key).copied() };
+        if segment.is_some_and(Segment::is_call) && place.and_then(|place| self.at(place)).is_some_and(Session::is_closing) {
+            self.end(&key);
+            place = None;
+        }
+        let place = place.or_else(|| {
+            self.begin(key, below.at, |serial| {
+                let (from, to) = if flipped { (dst, src) } else { (src, dst) };
+                Session::new(serial, key, from, to, transport, packet.protocol, name(packet.protocol), below).of_lease(lease)
+            })
+        });
+        let Some(session) = place.and_then(|place| self.slots.get_mut(place as usize)?.as_deref_mut()) else { return false };
+        place.iter().for_each(|place| *hint = *place);
         if !is_sound || is_lent {
             session.is_unsound = true;
         }
-        let from =
-            if matches!(packet.protocol, 2 | 103) || session.is_from(src, dst) { Direction::Originator } else { Direction::Responder };
+        let is_from = matches!(packet.protocol, 2 | 103) || session.is_from(src, dst);
+        let from = if is_from { Direction::Originator } else { Direction::Responder };
         let closes = session.packet(from, packet, below, segment);
-        let is_unsound = session.is_unsound;
+        let (is_unsound, is_long, serial) = (session.is_unsound, session.places().len() >= MAX_PACKETS, session.serial());
         if closes {
-            let (at, serial) = (below.at + CLOSED, session.serial());
-            self.deadlines.push(Reverse((at, serial, key)));
+            self.deadlines.push(Reverse((below.at + CLOSED, serial, key)));
         }
-        self.cut(&key);
+        if is_long {
+            self.save(&key, below.at);
+        }
         is_unsound
     }
 
@@ -168,10 +197,14 @@ impl Sessions {
         // What a packet carries has that packet's type, whatever the frame within it says.
         let ethertype = carrier.map_or(below.ethertype, |ip| Some(if ip.src.is_ipv4() { 0x0800 } else { 0x86dd }));
         let below = Below { outer: None, ethertype, ..*below };
-        if let Some(session) = self.session(key, below.at, |serial| Session::new(serial, key, src, dst, transport, proto, name, &below)) {
-            session.frame(stray, payload, &below, carrier);
+        let place = self.open.get(&key).copied();
+        let new = |serial| Session::new(serial, key, src, dst, transport, proto, name, &below);
+        let place = place.or_else(|| self.begin(key, below.at, new));
+        let Some(session) = place.and_then(|place| self.slots.get_mut(place as usize)?.as_deref_mut()) else { return };
+        session.frame(stray, payload, &below, carrier);
+        if session.places().len() >= MAX_PACKETS {
+            self.save(&key, below.at);
         }
-        self.cut(&key);
     }
 
     /// The fields of the session that a flow belongs to, at the time of something that happened on it; of a session
@@ -192,12 +225,24 @@ impl Sessions {
         }
     }
 
+    /// What a flow carries begins here (after SOCKS, or CONNECT): its first bytes name it once more.
+    pub(crate) fn begins_anew(&mut self, id: &FlowId, at: Time) {
+        let is_lent = self.is_lent;
+        if let Some(session) = self.find(id, at)
+            && session.is_unsound == is_lent
+        {
+            session.begins_anew();
+        }
+    }
+
     fn find(&mut self, id: &FlowId, at: Time) -> Option<&mut Session> {
         let ports = matches!(id.transport, Transport::Tcp | Transport::Udp);
         let end = |end: Endpoint| if ports { end } else { Endpoint { port: 0, ..end } };
         let key = Key::new(end(id.orig), end(id.resp), id.transport, false);
-        if self.open.get(&key).is_some_and(|session| session.first() <= at) {
-            return self.open.get_mut(&key).map(Box::as_mut);
+        if let Some(&place) = self.open.get(&key)
+            && self.at(place).is_some_and(|session| session.first() <= at)
+        {
+            return self.slots.get_mut(place as usize)?.as_deref_mut();
         }
         let end = self.ended_by_key.get(&key)?;
         self.ended.get_mut(end).map(|(_, session)| session.as_mut())
@@ -209,19 +254,26 @@ impl Sessions {
             && due < now
         {
             self.deadlines.pop();
-            let Some(session) = self.open.get(&key).filter(|session| session.serial() == serial) else { continue };
-            let until = session.last() + if session.is_closed() { CLOSED } else { idle(session.ip_proto()) };
+            let open = self.open.get(&key).and_then(|place| self.at(*place));
+            let Some(session) = open.filter(|session| session.serial() == serial) else { continue };
+            let until = session.last() + if session.is_closed() { CLOSED } else { idle(session.ip_proto(), self.udp_idle) };
             if until < now {
                 self.end(&key);
             } else if !session.is_closed() {
-                self.deadlines.push(Reverse((until, serial, key)));
+                match session.save_at() {
+                    Some(save) if save <= now => {
+                        self.save(&key, now);
+                        self.deadlines.push(Reverse((now + Interval::from_secs(SAVE), serial, key)));
+                    }
+                    save => self.deadlines.push(Reverse((save.map_or(until, |save| until.min(save)), serial, key))),
+                }
             }
         }
     }
 
     /// Ends all.
     pub(crate) fn finish(&mut self) {
-        let mut all: Vec<_> = self.open.iter().map(|(key, session)| (session.serial(), *key)).collect();
+        let mut all: Vec<_> = self.slots.iter().flatten().map(|session| (session.serial(), *session.key())).collect();
         all.sort_unstable();
         for (_, key) in all {
             self.end(&key);
@@ -250,36 +302,52 @@ impl Sessions {
         self.ended.first_key_value().is_some_and(|(_, (until, _))| *until < now)
     }
 
-    fn session(&mut self, key: Key, at: Time, new: impl FnOnce(u64) -> Session) -> Option<&mut Session> {
-        if !self.open.contains_key(&key) {
-            if self.open.len() + self.ended.len() >= MAX_SESSIONS {
-                self.refused += 1;
-                return None;
-            }
-            self.begun += 1;
-            let mut session = Box::new(new(self.begun));
-            session.seed(self.seed);
-            self.deadlines.push(Reverse((at + idle(session.ip_proto()), self.begun, key)));
-            *self.active.of(session.ip_proto()) += 1;
-            self.open.insert(key, session);
-        }
-        self.open.get_mut(&key).map(Box::as_mut)
+    fn at(&self, place: u32) -> Option<&Session> {
+        self.slots.get(place as usize)?.as_deref()
     }
 
-    /// Writes a session that has become too long, and goes on with the next segment.
-    fn cut(&mut self, key: &Key) {
-        let Some(session) = self.open.get_mut(key) else { return };
-        if session.places().len() >= MAX_PACKETS {
-            let segment = session.cut();
-            self.ends += 1;
-            let until = segment.last();
-            self.ended.insert(self.ends, (until, Box::new(segment)));
+    fn begin(&mut self, key: Key, at: Time, new: impl FnOnce(u64) -> Session) -> Option<u32> {
+        if self.open.len() + self.ended.len() >= MAX_SESSIONS {
+            self.refused += 1;
+            return None;
         }
+        self.begun += 1;
+        let mut session = Box::new(new(self.begun));
+        session.seed(self.seed);
+        if session.ip_proto() == 6 {
+            session.save_after(at, SAVE);
+        }
+        self.deadlines.push(Reverse((at + idle(session.ip_proto(), self.udp_idle), self.begun, key)));
+        let place = match self.free.pop() {
+            Some(place) => place,
+            None => {
+                self.slots.push(None);
+                u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
+            }
+        };
+        *self.active.of(session.ip_proto()) += 1;
+        *self.slots.get_mut(place as usize)? = Some(session);
+        self.open.insert(key, place);
+        Some(place)
+    }
+
+    fn save(&mut self, key: &Key, now: Time) {
+        let Some(&place) = self.open.get(key) else { return };
+        let Some(session) = self.slots.get_mut(place as usize).and_then(Option::as_deref_mut) else { return };
+        let segment = session.cut();
+        if session.save_at().is_some() {
+            session.save_after(now, SAVE);
+        }
+        self.ends += 1;
+        self.ended.insert(self.ends, (segment.last(), Box::new(segment)));
     }
 
     fn end(&mut self, key: &Key) {
-        let Some(session) = self.open.remove(key) else { return };
+        let Some(place) = self.open.remove(key) else { return };
+        self.free.push(place);
+        let Some(mut session) = self.slots.get_mut(place as usize).and_then(Option::take) else { return };
         *self.active.of(session.ip_proto()) -= 1;
+        self.alone.extend(session.end());
         self.ends += 1;
         self.ended_by_key.insert(*key, self.ends);
         self.ended.insert(self.ends, (session.last() + LINGER, session));
@@ -310,10 +378,10 @@ const fn name(protocol: u8) -> &'static str {
     }
 }
 
-const fn idle(protocol: u8) -> Interval {
+const fn idle(protocol: u8, udp: Interval) -> Interval {
     match protocol {
         6 => TCP_IDLE,
-        17 => UDP_IDLE,
+        17 => udp,
         1 | 58 => ICMP_IDLE,
         132 => SCTP_IDLE,
         _ => OTHER_IDLE,

@@ -5,24 +5,20 @@
 //! parser here. Arkime's order holds: of a TCP stream the first bytes that come in order from each side are shown to
 //! the classifiers, of UDP the first datagram of each side; parsers see these bytes too, and all that follow.
 
+use super::Fields;
 use super::classify::{self, Beginning};
-use super::{Fields, parsers};
+use super::parsers::Parser;
 use crate::{Direction, Pair};
 
 /// Parsers that run on one session at once.
 const MAX_PARSERS: usize = 8;
 
-/// Reads what no analyzer does.
-pub(super) trait Parser: Send {
-    /// The next bytes of one side, or a datagram; whether it wants more.
-    fn read(&mut self, from: Direction, data: &[u8], fields: &mut Fields) -> bool;
-}
-
 /// What is known of a session's talk.
 #[derive(Default)]
 pub(super) struct Talk {
     seen: Pair<bool>,
-    parsers: Vec<Box<dyn Parser>>,
+    /// Those that run, by the names under which the classifiers know them.
+    parsers: Vec<(&'static str, Box<dyn Parser>)>,
 }
 
 impl std::fmt::Debug for Talk {
@@ -32,6 +28,11 @@ impl std::fmt::Debug for Talk {
 }
 
 impl Talk {
+    /// The next bytes of each side are looked at as the first ones were.
+    pub(super) fn begins_anew(&mut self) {
+        self.seen = Pair::default();
+    }
+
     /// Whether bytes are of any use.
     pub(super) const fn is_interested(&self) -> bool {
         !self.seen.orig || !self.seen.resp || !self.parsers.is_empty()
@@ -53,14 +54,25 @@ impl Talk {
         if !std::mem::replace(self.seen.of_mut(from), true) {
             let beginning = Beginning { transport, from, ports, data };
             for classifier in classify::of(&beginning) {
-                if !classifier.name.is_empty() {
+                // Those of S7comm alone name themselves, once they know which one it is.
+                if !classifier.is_silent() {
                     fields.protocol(classifier.name);
                 }
-                if self.parsers.len() < MAX_PARSERS {
-                    self.parsers.extend(parsers::of(classifier.name));
+                // The other side may begin with what is recognised, too.
+                let is_known = self.parsers.iter().any(|(name, _)| *name == classifier.name);
+                if let Some(make) = classifier.parser
+                    && !is_known
+                    && self.parsers.len() < MAX_PARSERS
+                {
+                    self.parsers.push((classifier.name, make(&beginning)));
                 }
             }
         }
-        self.parsers.retain_mut(|parser| parser.read(from, data, fields));
+        self.parsers.retain_mut(|(_, parser)| parser.read(from, data, fields));
+    }
+
+    /// No more is to come: what the parsers keep is all there is.
+    pub(super) fn end(&mut self, fields: &mut Fields) {
+        self.parsers.drain(..).for_each(|(_, mut parser)| parser.end(fields));
     }
 }

@@ -149,6 +149,13 @@ impl Tcp {
         self.has_handshake && !self.stopped
     }
 
+    /// The session goes on in another document, which tells nothing of the beginning and counts flags anew.
+    pub(super) fn go_on(&mut self) {
+        self.flags = Flags::default();
+        self.isns.clear();
+        (self.syn_at, self.ack_at) = (None, None);
+    }
+
     pub(super) fn isn_count(&self) -> u64 {
         self.isns.len() as u64
     }
@@ -292,6 +299,14 @@ impl Tcp {
             *self.seq.of_mut(from) = Some(shown);
         }
         self.has_handshake = true;
+    }
+
+    /// The only segment that waits when the session ends, if it came alone: Arkime looks at it all the same.
+    pub(super) fn lone(&mut self) -> Option<(Direction, Vec<u8>)> {
+        if self.waiting.len() != 1 || self.flags.psh != 1 {
+            return None;
+        }
+        self.waiting.pop().map(|alone| (alone.from, alone.data.unwrap_or_default()))
     }
 
     /// Puts a segment into the queue.

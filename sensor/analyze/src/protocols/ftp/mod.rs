@@ -132,6 +132,13 @@ impl Control {
             fields.protocol("ftp");
             fields.text("ftp.command", &command);
             match &*command {
+                // Mail's servers greet alike.
+                b"HELO" | b"EHLO" | b"LHLO" => fields.forget("ftp"),
+                b"RETR" | b"STOR" | b"STOU" | b"APPE" | b"DELE" | b"RNFR" | b"RNTO" | b"MKD" | b"RMD" | b"SIZE" | b"MDTM"
+                    if !arg.is_empty() =>
+                {
+                    fields.text("ftp.filename", arg);
+                }
                 b"USER" => fields.lower("user", arg),
                 b"PASS" => fields.tag("ftp:password"),
                 _ => {}
@@ -166,7 +173,7 @@ impl Control {
             }
         };
         if !continued && let Some(fields) = out.session() {
-            fields.text("ftp.responseCode", code.to_string().as_bytes());
+            fields.number("ftp.responseCode", i64::try_from(code).unwrap_or(0));
             if code == 220 && !fields.has("ftp.banner") {
                 fields.text("ftp.banner", text);
             }

@@ -52,7 +52,7 @@ impl Head {
             b"user-agent" => fields.text("http.useragent", value),
             b"referer" => fields.text("http.request-referer", value),
             b"authorization" => fields.text("http.request-authorization", value),
-            b"x-forwarded-for" => value.split(|byte| *byte == b',').for_each(|addr| forwarded(addr.trim_ascii(), fields)),
+            b"x-forwarded-for" => value.split(|byte| *byte == b',').for_each(|addr| fields.written_ip("http.xffIp", addr)),
             _ => {
                 fields.item("http.requestHeaderField", &name, false);
                 fields.item("http.requestHeaderValue", &field_value(value), true);
@@ -66,6 +66,7 @@ impl Head {
         fields.protocol("http");
         fields.text("http.method", method);
         fields.count_of("http.method-", method);
+        service(&head.target).into_iter().for_each(|name| fields.protocol(name));
         fields.text("http.clientVersion", format!("{}.{}", version.0, version.1).as_bytes());
         cookies(&head.cookie, fields);
         authorization(&head.authorization, fields);
@@ -101,6 +102,25 @@ impl Head {
         } else {
             fields.text("http.uri", &[&*host, b";", target].concat());
         }
+    }
+}
+
+/// What Microsoft's services are known by: certificate enrolment in its several forms, and remote management.
+fn service(target: &[u8]) -> Option<&'static str> {
+    let target = target.to_ascii_lowercase();
+    let starts = |with: &[u8]| target.starts_with(with);
+    if starts(b"/certsrv/mscep") {
+        Some("adcs-ndes")
+    } else if starts(b"/certsrv") {
+        Some("adcs-web")
+    } else if starts(b"/adpolicyprovider_cep") {
+        Some("adcs-cep")
+    } else if starts(b"/enrollmentserver/service.svc") || memchr::memmem::find(&target, b"_ces_").is_some() {
+        Some("adcs-ces")
+    } else if starts(b"/wsman") {
+        Some("winrm")
+    } else {
+        None
     }
 }
 
@@ -183,16 +203,6 @@ fn field_name(name: &[u8]) -> Vec<u8> {
 
 fn field_value(value: &[u8]) -> Vec<u8> {
     value.get(..MAX_VALUE).unwrap_or(value).to_ascii_lowercase()
-}
-
-/// An address that a proxy names; some write the bytes of IPv4 with leading zeros.
-fn forwarded(addr: &[u8], fields: &mut Fields) {
-    let Ok(text) = std::str::from_utf8(addr) else { return };
-    let trimmed: Vec<_> =
-        text.split('.').map(|part| part.trim_start_matches('0')).map(|part| if part.is_empty() { "0" } else { part }).collect();
-    if let Some(addr) = text.parse().ok().or_else(|| trimmed.join(".").parse().ok()) {
-        fields.ip("http.xffIp", addr);
-    }
 }
 
 /// RFC 6265 §4.2.1: pairs apart by semicolons.

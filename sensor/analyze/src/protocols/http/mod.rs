@@ -332,7 +332,7 @@ impl Http {
         self.is_connect = request.method.eq_ignore_ascii_case(b"CONNECT");
         self.transactions.request(request.method, target, out);
         if let Some(fields) = out.session() {
-            if !KNOWN.contains(&request.method) || request.version.is_none() {
+            if !KNOWN.contains(&request.method) || request.method.starts_with(b"RPC_") || request.version.is_none() {
                 self.is_deaf = true;
             } else if let Some(blank) = memchr::memchr(b' ', request.target) {
                 // Arkime's parser stops here, and knows no more than the target up to there.

@@ -151,18 +151,6 @@ impl Session {
 
     fn command(&mut self, from: Direction, command: &[u8], params: &[u8], out: &mut Output<'_>) {
         let words = |text| wire::words(text, b' ');
-        if from.is_orig()
-            && let Some(fields) = out.session()
-        {
-            fields.protocol("irc");
-            let word = params.split(|byte| *byte == b' ').next().unwrap_or_default();
-            let word = word.strip_prefix(b":").unwrap_or(word);
-            match command {
-                b"NICK" => fields.text("irc.nick", word),
-                b"JOIN" => fields.text("irc.channel", word),
-                _ => {}
-            }
-        }
         match command {
             b"NICK" if from.is_orig() => {
                 let nick = wire::trailing(params).to_vec();

@@ -3,8 +3,6 @@
 //! Every header counts that precedes the body, encoded words are decoded (RFC 2047), and attachments in base64 are
 //! hashed; parts are found by their boundaries, wherever these stand.
 
-use std::net::IpAddr;
-
 use md5::{Digest as _, Md5};
 use sha2::Sha256;
 
@@ -17,6 +15,8 @@ const MAX_HEADER: usize = 65_536;
 const MAX_BOUNDARIES: usize = 64;
 /// Bytes of a piece of a chunk that wait for their line's end.
 const MAX_LINE: usize = 65_536;
+/// Bytes of an attachment's name, decoded.
+const MAX_FILENAME: usize = 4095;
 /// Headers that name the sender's address. Malcolm's `smtpIpHeaders`.
 const IP_HEADERS: [&[u8]; 2] = [b"x-originating-ip", b"x-barracuda-apparent-source-ip"];
 
@@ -79,7 +79,10 @@ impl Told {
         fields.protocol("smtp");
         if std::mem::take(&mut self.needs_status) {
             let code: String = line.iter().take_while(|byte| byte.is_ascii_digit()).take(3).map(|byte| char::from(*byte)).collect();
-            fields.tag(&format!("smtp:statuscode:{code}"));
+            // The greeting tells nothing of what was asked.
+            if code != "220" {
+                fields.tag(&format!("smtp:statuscode:{code}"));
+            }
         }
     }
 
@@ -112,6 +115,8 @@ impl Told {
             fields.lower("email.dst", within(path, b'<', b'>'));
         } else if let Some(name) = after(b"HELO ").or_else(|| after(b"EHLO ")) {
             fields.lower("email.smtpHello", name);
+            // Servers of both greet alike.
+            fields.forget("ftp");
         } else if after(b"DATA").is_some() {
             self.state = State::Header;
         } else if let Some(rest) = after(b"AUTH LOGIN") {
@@ -172,7 +177,7 @@ impl Told {
                 fields.text("email.contentType", trimmed);
                 self.boundary(trimmed);
             }
-            name if IP_HEADERS.contains(&name) => address(within(value, b'[', b']'), fields),
+            name if IP_HEADERS.contains(&name) => fields.written_ip("email.ip", within(value, b'[', b']')),
             _ => {
                 fields.item("email.headerField", &name, false);
                 fields.item("email.headerValue", trimmed, true);
@@ -185,7 +190,9 @@ impl Told {
             b"content-type" => self.boundary(value),
             b"content-disposition" => {
                 if let Some(rest) = after_word(value, b"filename=") {
-                    fields.text("email.filename", decode_words(within(rest, b'"', b'"')).as_bytes());
+                    let name = decode_words(within(rest, b'"', b'"'));
+                    let name = name.as_bytes();
+                    fields.text("email.filename", name.get(..MAX_FILENAME).unwrap_or(name));
                 }
             }
             b"content-transfer-encoding" if after_word(value, b"base64").is_some() => self.attachment = Some(Box::default()),
@@ -277,12 +284,6 @@ fn plain(answer: &[u8], fields: &mut Fields) {
     }
 }
 
-fn address(text: &[u8], fields: &mut Fields) {
-    if let Some(addr) = std::str::from_utf8(text).ok().and_then(|text| text.trim().parse::<IpAddr>().ok()) {
-        fields.ip("email.ip", addr);
-    }
-}
-
 /// Addresses of a list, without the names beside them.
 fn addresses(list: &[u8], mut each: impl FnMut(&[u8])) {
     let mut rest = list.trim_ascii_start();
@@ -327,7 +328,7 @@ fn received(value: &[u8], fields: &mut Fields) {
         }
         if let Some(inner) = rest.strip_prefix(b"[") {
             let end = memchr::memchr(b']', inner).unwrap_or(inner.len());
-            address(inner.get(..end).unwrap_or_default(), fields);
+            fields.written_ip("email.ip", inner.get(..end).unwrap_or_default());
             at += end + 1;
         }
         at += 1;

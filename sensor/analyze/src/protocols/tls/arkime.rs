@@ -3,9 +3,10 @@
 use md5::{Digest as _, Md5};
 
 use super::fingerprint::{self, Carrier};
-use super::wire::{ClientHello, ServerHello, extension, protocols, server_names};
+use super::wire::{ClientHello, ServerHello, certificates, extension, message, protocols, server_names};
 use crate::Reader;
 use crate::log::Fields;
+use crate::protocols::x509;
 
 /// Extensions by which a client asks for its server's name to be encrypted (drafts of RFC 9849, before and after it
 /// was renamed).
@@ -19,6 +20,26 @@ pub(super) fn client_hello(hello: &ClientHello<'_>, carrier: Carrier, fields: &m
         Carrier::Datagrams => fields.protocol("dtls"),
         Carrier::Quic => {}
     }
+    client(hello, carrier, fields);
+}
+
+/// Tells of the whole messages in a record of a handshake that travels within another protocol; nothing if it is none.
+pub(crate) fn handshake(record: &[u8], carrier: Carrier, fields: &mut Fields) -> Option<()> {
+    let mut r = Reader::new(record);
+    while r.remaining() >= 4 {
+        let (kind, len) = (r.u8()?, r.u24()?);
+        let body = r.take(len as usize)?;
+        match kind {
+            message::CLIENT_HELLO => client(&ClientHello::read(body)?, carrier, fields),
+            message::SERVER_HELLO => server_hello(&ServerHello::read(body)?, Carrier::Tcp, fields),
+            message::CERTIFICATE => certificates(body)?.for_each(|octets| x509::arkime::tell(octets, fields)),
+            _ => {}
+        }
+    }
+    Some(())
+}
+
+fn client(hello: &ClientHello<'_>, carrier: Carrier, fields: &mut Fields) {
     if carrier != Carrier::Datagrams {
         let (text, hash) = fingerprint::ja3(hello);
         fields.text("tls.ja3string", text.as_bytes());

@@ -8,7 +8,7 @@
 //! SSL 2.0  0x80 | length (2), type, body
 //! ```
 
-mod arkime;
+pub(crate) mod arkime;
 mod ciphers;
 mod dtls;
 mod fingerprint;

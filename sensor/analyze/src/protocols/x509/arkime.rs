@@ -16,7 +16,7 @@ pub(crate) fn tell(octets: &[u8], fields: &mut Fields) {
     let Some(certificate) = Certificate::read(octets) else { return };
     let issuer = [COMMON_NAME, ORGANISATION, UNIT].map(|kind| values(certificate.issuer, kind));
     let subject = [COMMON_NAME, ORGANISATION, UNIT].map(|kind| values(certificate.subject, kind));
-    let is_authority = certificate.signs_revocations();
+    let is_authority = certificate.signs_certificates();
     if is_authority {
         fields.tag("cert:certificate-authority");
     } else if !fields.has("cert") && is_own(&issuer, &subject) {
@@ -62,9 +62,9 @@ pub(crate) fn tell(octets: &[u8], fields: &mut Fields) {
 }
 
 impl Certificate<'_> {
-    /// RFC 5280 §4.2.1.3: whether its key may sign lists of revocations, by which Arkime knows an authority.
-    fn signs_revocations(&self) -> bool {
-        matches!(self.extension(KEY_USAGE), Some([_, _, _, bits]) if bits & 2 != 0)
+    /// RFC 5280 §4.2.1.3: whether its key may sign certificates, by which Arkime knows an authority.
+    fn signs_certificates(&self) -> bool {
+        matches!(self.extension(KEY_USAGE), Some([_, _, _, bits]) if bits & 4 != 0)
     }
 }
 
