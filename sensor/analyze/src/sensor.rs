@@ -63,6 +63,41 @@ pub struct Counters {
     pub fragments_dropped: u64,
 }
 
+impl Counters {
+    /// Adds what another sensor has counted.
+    pub fn add(&mut self, other: &Self) {
+        let Self {
+            frames,
+            bytes,
+            not_ip,
+            malformed,
+            flows,
+            flows_by,
+            active_by,
+            waiting_bytes,
+            flows_evicted,
+            records,
+            missed_bytes,
+            fragments_dropped,
+        } = *other;
+        let sums = [
+            (&mut self.frames, frames),
+            (&mut self.bytes, bytes),
+            (&mut self.not_ip, not_ip),
+            (&mut self.malformed, malformed),
+            (&mut self.flows, flows),
+            (&mut self.waiting_bytes, waiting_bytes),
+            (&mut self.flows_evicted, flows_evicted),
+            (&mut self.records, records),
+            (&mut self.missed_bytes, missed_bytes),
+            (&mut self.fragments_dropped, fragments_dropped),
+        ];
+        sums.into_iter().for_each(|(sum, more)| *sum += more);
+        self.flows_by.add(flows_by);
+        self.active_by.add(active_by);
+    }
+}
+
 /// A count of flows for each of the protocols that Zeek counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ByTransport {
@@ -75,6 +110,12 @@ pub struct ByTransport {
 }
 
 impl ByTransport {
+    const fn add(&mut self, other: Self) {
+        self.tcp += other.tcp;
+        self.udp += other.udp;
+        self.icmp += other.icmp;
+    }
+
     const fn of(&mut self, transport: Transport) -> Option<&mut u64> {
         match transport {
             Transport::Tcp => Some(&mut self.tcp),

@@ -12,6 +12,7 @@
 pub mod arkime;
 pub mod control;
 pub mod delivery;
+pub mod engine;
 pub mod file_budget;
 pub mod files;
 pub mod follow;

@@ -10,7 +10,6 @@
 use std::{
     collections::HashSet,
     io,
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -19,10 +18,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use analyze::{Alert, Sensor, Time, Uid, files::Chunk, log::Record};
+use analyze::{Alert, Batch, Time, Uid, files::Chunk, log::Record};
 use detect::RuleSet;
 use rtrb::{Consumer, Producer, RingBuffer};
 
+use super::engine::Engine;
 use crate::{capture::Source, pcap::Feed};
 
 /// Frames between two looks at what the engine found.
@@ -172,7 +172,7 @@ impl Worker {
                     break;
                 }
                 // Everything that was captured up to `before` has been analysed, so time may pass up to there.
-                self.engine.guarded(|engine| engine.clock(Time(before.0.saturating_sub(UNDER_WAY))));
+                self.engine.clock(Time(before.0.saturating_sub(UNDER_WAY)));
                 self.hand_on();
                 self.publish();
                 let resting = Instant::now();
@@ -197,7 +197,7 @@ impl Worker {
                 }
             }
         }
-        self.engine.guarded(Sensor::finish);
+        self.engine.finish();
         self.hand_on();
         self.publish();
     }
@@ -213,7 +213,7 @@ impl Worker {
             seen.0 += 1;
             seen.1 += u64::from(frame.wire_len);
             if *analyses {
-                engine.guarded(|engine| engine.frame(&frame));
+                engine.frame(&frame);
             }
         });
         self.hand_on();
@@ -221,10 +221,15 @@ impl Worker {
     }
 
     fn hand_on(&mut self) {
-        if !self.engine.sensor.has_output() && self.ends.is_empty() {
-            return;
+        for batch in self.engine.take() {
+            self.pass_on(batch);
         }
-        let batch = self.engine.sensor.take();
+        if !self.ends.is_empty() {
+            self.pass_on(Batch::default());
+        }
+    }
+
+    fn pass_on(&mut self, batch: Batch) {
         let found = Findings { records: batch.records, alerts: batch.alerts };
         if found.len() > 0
             && let Err(rtrb::PushError::Full(found)) = self.findings.push(found)
@@ -281,13 +286,13 @@ impl Worker {
     }
 
     fn publish(&self) {
-        let counters = self.engine.sensor.counters();
+        let counters = self.engine.counters();
         let set = |counter: &AtomicU64, value: u64| counter.store(value, Ordering::Relaxed);
         let counted = &self.counted;
         set(&counted.frames, self.seen.0);
         set(&counted.bytes, self.seen.1);
         set(&counted.flows, counters.flows);
-        set(&counted.active_flows, self.engine.sensor.active_flows() as u64);
+        set(&counted.active_flows, self.engine.active_flows() as u64);
         set(&counted.flows_evicted, counters.flows_evicted);
         set(&counted.malformed, counters.malformed);
         set(&counted.missed_bytes, counters.missed_bytes);
@@ -297,35 +302,10 @@ impl Worker {
         for (places, by) in [(&counted.flows_by, counters.flows_by), (&counted.active_by, counters.active_by)] {
             places.iter().zip([by.tcp, by.udp, by.icmp]).for_each(|(counter, value)| set(counter, value));
         }
-        let (active, sessions) = self.engine.sensor.sessions();
+        let (active, sessions) = self.engine.sessions();
         set(&counted.sessions, sessions);
         let active = [active.tcp, active.udp, active.icmp, active.sctp, active.esp, active.other];
         counted.active_sessions.iter().zip(active).for_each(|(counter, value)| set(counter, value));
-    }
-}
-
-/// The engine, and what happens when it fails: a frame that makes it panic costs its flows, never the capture.
-struct Engine {
-    sensor: Sensor,
-    options: analyze::Options,
-    rules: Arc<RuleSet>,
-    counted: Arc<Counted>,
-}
-
-impl Engine {
-    fn new(options: analyze::Options, rules: Arc<RuleSet>, counted: Arc<Counted>) -> Self {
-        Self { sensor: rules.sensor(options.clone()), options, rules, counted }
-    }
-
-    fn guarded(&mut self, act: impl FnOnce(&mut Sensor)) {
-        // The sensor may be left half-changed, which is why it is not used again.
-        if catch_unwind(AssertUnwindSafe(|| act(&mut self.sensor))).is_err() {
-            self.counted.failures.fetch_add(1, Ordering::Relaxed);
-            tracing::error!("the analysis failed on a frame and began anew; please report the message above");
-            // Another seed: uids must not come twice.
-            self.options.seed = self.options.seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            self.sensor = self.rules.sensor(self.options.clone());
-        }
     }
 }
 
