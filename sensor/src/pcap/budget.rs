@@ -35,7 +35,7 @@ impl Budget {
             io::Error::new(error.kind(), format!("cannot use the folder {}: {error}; change it in tenrec.toml", folder.display()))
         };
         fs::create_dir_all(folder).map_err(explain)?;
-        let mut found: Vec<(SystemTime, PathBuf, u64)> = Vec::new();
+        let mut found: Vec<(u32, SystemTime, PathBuf, u64)> = Vec::new();
         for entry in fs::read_dir(folder).map_err(explain)? {
             let entry = entry.map_err(explain)?;
             if !entry.file_name().to_str().is_some_and(is_ours) {
@@ -44,11 +44,14 @@ impl Budget {
             // A file that is deleted while we look is none.
             let Ok(metadata) = entry.metadata() else { continue };
             let with = with_companion(&entry.path(), companion).and_then(|path| fs::metadata(path).ok()).map_or(0, |with| with.len());
-            found.push((metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH), entry.path(), metadata.len().saturating_add(with)));
+            // Captures by number: that of one which is made after the clock was set back is the highest all the same.
+            let number = packets::Name::of(&entry.path()).map_or(0, |name| name.number);
+            let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+            found.push((number, modified, entry.path(), metadata.len().saturating_add(with)));
         }
         found.sort();
-        let bytes = found.iter().map(|(_, _, bytes)| bytes).sum();
-        let closed = found.into_iter().map(|(_, path, bytes)| (path, bytes)).collect();
+        let bytes = found.iter().map(|(.., bytes)| bytes).sum();
+        let closed = found.into_iter().map(|(.., path, bytes)| (path, bytes)).collect();
         Ok(Self { folder: folder.to_owned(), closed, bytes, deleted: (0, 0), most, floor, companion })
     }
 
@@ -162,4 +165,23 @@ fn with_companion(path: &Path, companion: &str) -> Option<PathBuf> {
     let mut name = path.as_os_str().to_owned();
     name.push(companion);
     (!companion.is_empty()).then(|| PathBuf::from(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn captures_of_before_a_clock_was_set_back_are_older_than_those_of_after() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = ["20261124T120000.000000Z-00000001", "20261123T120000.000000Z-00000002"];
+        let names = names.map(|name| format!("tenrec-eth0-{name}.pcap"));
+        for (name, age) in names.iter().zip([0, 86_400]) {
+            let file = fs::File::create(folder.path().join(name)).unwrap();
+            file.set_modified(SystemTime::now() - std::time::Duration::from_secs(age)).unwrap();
+        }
+        let budget = Budget::open(folder.path(), |name| name.ends_with(".pcap"), "", 0, 0).unwrap();
+        let list: Vec<_> = budget.list().map(|(path, _)| path.file_name().unwrap().to_str().unwrap()).collect();
+        assert_eq!(list, names);
+    }
 }
