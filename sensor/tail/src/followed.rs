@@ -29,6 +29,9 @@ pub(crate) struct Followed {
     file: Option<File>,
     /// When it last gave a line since it was opened.
     active: Instant,
+    /// How long it had been silent, in seconds, at the instant from which that is measured: a clock that is set, as on a
+    /// machine that starts in 1970, ages no file.
+    silent: (i64, Instant),
     /// Inside a line that is longer than is kept: the rest of it is left out.
     skipping: bool,
 }
@@ -52,15 +55,27 @@ impl Lines {
 }
 
 impl Followed {
-    /// A file as the journal left it.
-    pub(crate) fn known(entry: &Entry, input: usize) -> Self {
-        Self { offset: entry.to, sum: entry.sum, skipping: entry.skipping, ..Self::new(entry.file, &entry.path, input, entry.seen) }
+    /// A file as the journal left it; `now` in seconds since 1970.
+    pub(crate) fn known(entry: &Entry, input: usize, now: i64) -> Self {
+        let silent = (now.saturating_sub(entry.seen).max(0), Instant::now());
+        Self { offset: entry.to, sum: entry.sum, skipping: entry.skipping, silent, ..Self::new(entry.file, &entry.path, input, entry.seen) }
     }
 
     /// A file that was never read.
     pub(crate) fn new(id: FileId, path: &Path, input: usize, now: i64) -> Self {
         let path = path.to_owned();
-        Self { id, path, input, offset: 0, sum: 0, seen: now, file: None, active: Instant::now(), skipping: false }
+        Self {
+            id,
+            path,
+            input,
+            offset: 0,
+            sum: 0,
+            seen: now,
+            file: None,
+            active: Instant::now(),
+            silent: (0, Instant::now()),
+            skipping: false,
+        }
     }
 
     /// The id of the file at `path`, and the seconds since 1970 at which it last changed; `None` for what is no regular file.
@@ -103,6 +118,11 @@ impl Followed {
     /// Whether it is open, and for how long it has given nothing.
     pub(crate) fn idle(&self) -> Option<std::time::Duration> {
         self.file.as_ref().map(|_| self.active.elapsed())
+    }
+
+    /// Seconds for which it has given nothing, also before it was opened.
+    pub(crate) fn silent(&self) -> i64 {
+        self.silent.0.saturating_add_unsigned(self.silent.1.elapsed().as_secs())
     }
 
     /// Closes it. It is opened again when there is more.
@@ -176,7 +196,7 @@ impl Followed {
     /// Moves on behind lines that the spool has taken.
     pub(crate) fn advance(&mut self, lines: &Lines, now: i64) {
         if lines.to > self.offset {
-            (self.seen, self.active) = (now, Instant::now());
+            (self.seen, self.active, self.silent) = (now, Instant::now(), (0, Instant::now()));
         }
         (self.offset, self.sum, self.skipping) = (lines.to, lines.sum, lines.skipping);
     }
@@ -228,4 +248,18 @@ fn read_up_to(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
         }
     }
     Ok(read)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_is_counted_from_the_journal_and_a_clock_that_was_set_back_adds_none() {
+        let file = FileId { device: 1, inode: 2 };
+        let entry = Entry { at: 0, lines: 0, file, path: "x".into(), from: 0, to: 0, sum: 0, seen: 1_000, skipping: false };
+        assert_eq!(Followed::known(&entry, 0, 1_300).silent(), 300);
+        assert_eq!(Followed::known(&entry, 0, 10).silent(), 0);
+        assert_eq!(Followed::new(file, Path::new("x"), 0, 10).silent(), 0);
+    }
 }

@@ -69,11 +69,12 @@ impl Tailer {
     /// When the journal cannot be read or written.
     pub fn open(options: Options, folder: &Path, spool: Writer) -> Result<Self, Error> {
         let (journal, known) = Journal::open(folder, spool.next_sequence())?;
+        let now = Timestamp::now().as_second();
         let input_of = |path: &Path| options.inputs.iter().position(|input| matches(input, path));
         let followed = known
             .into_values()
             .filter_map(|entry| {
-                let mut known = Followed::known(&entry, input_of(&entry.path)?);
+                let mut known = Followed::known(&entry, input_of(&entry.path)?, now);
                 find_again(&mut known);
                 Some((known.id, known))
             })
@@ -219,8 +220,7 @@ impl Tailer {
         if !moved && file.idle().is_some_and(|idle| idle > close) {
             file.close();
         }
-        let silent = Timestamp::now().as_second().saturating_sub(file.seen);
-        let keep = moved || clean.is_zero() || silent <= clean.as_secs() as i64;
+        let keep = moved || clean.is_zero() || file.silent() <= clean.as_secs() as i64;
         Ok(Turn { moved, keep })
     }
 
