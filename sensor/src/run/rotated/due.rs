@@ -50,6 +50,8 @@ pub(super) struct Due {
     looked: Option<Instant>,
     /// Files of the watched folder that are queued, or that could not be moved away.
     seen: HashMap<PathBuf, String>,
+    /// Files of the watched folder that were written in the future, as they were found, and when.
+    future: HashMap<PathBuf, (String, Instant)>,
 }
 
 impl Due {
@@ -77,7 +79,7 @@ impl Due {
         let list = OpenOptions::new().create(true).append(true).open(&path)?;
         list.set_len(whole as u64)?;
         let (captures, watched) = (options.captures.clone(), options.watched.clone());
-        Ok(Self { queue: VecDeque::new(), analysed, list, captures, watched, looked: None, seen: HashMap::new() })
+        Ok(Self { queue: VecDeque::new(), analysed, list, captures, watched, looked: None, seen: HashMap::new(), future: HashMap::new() })
     }
 
     /// Captures that wait.
@@ -152,11 +154,27 @@ impl Due {
         lost
     }
 
+    /// Whether nobody writes to it any more: by its own time or, where that says nothing, because it was the same for so long.
+    fn is_still(&mut self, new: &New) -> bool {
+        if let Some(age) = new.age {
+            return age >= STILL;
+        }
+        let now = (new.name.clone(), Instant::now());
+        let (name, since) = self.future.entry(new.path.clone()).or_insert_with(|| now.clone());
+        if *name != new.name {
+            (*name, *since) = now;
+        }
+        since.elapsed() >= STILL
+    }
+
     fn look_at_watched(&mut self) {
         let Some(folder) = &self.watched else { return };
-        let mut found: Vec<_> = fs::read_dir(folder).into_iter().flatten().filter_map(|entry| new_one(&entry.ok()?.path())).collect();
-        found.sort();
-        for (_, path, name) in found {
+        let paths = fs::read_dir(folder).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+        let mut found: Vec<_> = paths.filter_map(|path| new_one(&path)).collect();
+        self.future.retain(|path, _| found.iter().any(|new| new.path == *path && new.age.is_none()));
+        found.retain(|new| self.is_still(new));
+        found.sort_by(|a, b| (a.written, &a.path).cmp(&(b.written, &b.path)));
+        for New { path, name, .. } in found {
             if self.seen.get(&path) == Some(&name) {
                 continue;
             }
@@ -167,8 +185,17 @@ impl Due {
     }
 }
 
-/// A complete capture in the watched folder: when it was written, where it is, what its results are called.
-fn new_one(path: &Path) -> Option<(SystemTime, PathBuf, String)> {
+/// A capture in the watched folder, perhaps not complete yet.
+struct New {
+    path: PathBuf,
+    /// What its results are called: another name whenever it is written to.
+    name: String,
+    written: SystemTime,
+    /// Nothing if it was written in the future: the clock was set back, or whoever writes it has another.
+    age: Option<Duration>,
+}
+
+fn new_one(path: &Path) -> Option<New> {
     let name = path.file_name()?.to_str()?;
     let mut parts = name.rsplit('.');
     let mut ending = parts.next()?.to_ascii_lowercase();
@@ -180,10 +207,8 @@ fn new_one(path: &Path) -> Option<(SystemTime, PathBuf, String)> {
     }
     let found = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
     let written = found.modified().ok()?;
-    // A clock that was set back must not keep a file for ever.
-    let age = SystemTime::now().duration_since(written).unwrap_or(STILL);
-    let unique = format!("{name}~{:x}-{:x}{:08x}", found.len(), found.mtime(), found.mtime_nsec());
-    (age >= STILL && found.len() > 0).then(|| (written, path.to_owned(), unique))
+    let name = format!("{name}~{:x}-{:x}{:08x}", found.len(), found.mtime(), found.mtime_nsec());
+    (found.len() > 0).then(|| New { path: path.to_owned(), name, written, age: SystemTime::now().duration_since(written).ok() })
 }
 
 /// A name in `folder` that nothing has yet.
@@ -200,4 +225,49 @@ fn free_name(folder: &Path, path: &Path) -> PathBuf {
 
 fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn a_file_from_the_future_is_complete_when_it_has_been_the_same_for_long_enough() {
+        let folder = tempfile::tempdir().unwrap();
+        let watched = folder.path().join("watched");
+        let options = Options {
+            captures: None,
+            watched: Some(watched.clone()),
+            folder: folder.path().join("logs"),
+            analysis: analyze::Options::default(),
+            rules: Arc::default(),
+            format: analyze::log::Format::Json,
+            node: String::new(),
+            tags: Vec::new(),
+            documents: false,
+            budget_bytes: 0,
+            share: Arc::default(),
+            own: crossbeam_channel::bounded(1).0,
+        };
+        let mut due = Due::open(&options).unwrap();
+        let path = watched.join("a.pcap");
+        fs::write(&path, "x").unwrap();
+        File::open(&path).unwrap().set_modified(SystemTime::now() + Duration::from_secs(3600)).unwrap();
+        due.look();
+        assert_eq!(due.len(), 0, "somebody with another clock may be writing it");
+        let (_, since) = due.future.get_mut(&path).unwrap();
+        *since = since.checked_sub(STILL).unwrap();
+        due.looked = None;
+        due.look();
+        assert_eq!(due.len(), 1);
+        // It is written to after all: from the start again.
+        fs::write(&path, "xy").unwrap();
+        File::open(&path).unwrap().set_modified(SystemTime::now() + Duration::from_secs(3600)).unwrap();
+        due.looked = None;
+        due.look();
+        assert_eq!(due.len(), 1);
+        assert!(due.future[&path].1.elapsed() < STILL);
+    }
 }
