@@ -7,13 +7,13 @@ mod wire;
 use std::{
     fs,
     io::{BufRead, BufReader},
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
-use daemon::{Daemon, TENREC, exchange, settings};
+use daemon::{Daemon, Mounted, TENREC, exchange, settings};
 use settings::control::{Client, Request, Response};
 use wire::Wire;
 
@@ -288,23 +288,6 @@ fn a_full_disk_is_told_once_and_costs_what_it_must_and_nothing_else() {
     assert_eq!(told("captures cannot be written"), 1, "{:#?}", daemon.told);
     drop(daemon);
     drop(mounted);
-}
-
-/// A small file system over a folder, taken away again when dropped.
-struct Mounted(PathBuf);
-
-impl Mounted {
-    fn small(folder: &Path, size: &str) -> Self {
-        let status = Command::new("mount").args(["-t", "tmpfs", "-o", &format!("size={size}"), "tenrec"]).arg(folder).status();
-        assert!(status.unwrap().success());
-        Self(folder.to_owned())
-    }
-}
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").args(["--lazy"]).arg(&self.0).status();
-    }
 }
 
 #[test]

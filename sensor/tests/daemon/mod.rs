@@ -181,3 +181,20 @@ pub(crate) fn segment(from_client: bool, port: u16, sequence: u32, acknowledged:
     packet.extend(payload);
     ethernet(&[], 0x0800, &packet, 60)
 }
+
+/// A small file system over a folder, taken away again when dropped.
+pub(crate) struct Mounted(PathBuf);
+
+impl Mounted {
+    pub(crate) fn small(folder: &Path, size: &str) -> Self {
+        let status = Command::new("mount").args(["-t", "tmpfs", "-o", &format!("size={size}"), "tenrec"]).arg(folder).status();
+        assert!(status.unwrap().success());
+        Self(folder.to_owned())
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").args(["--lazy"]).arg(&self.0).status();
+    }
+}

@@ -248,6 +248,12 @@ pub(crate) fn documents(received: &Path, index: &str) -> BTreeMap<String, serde_
     documents
 }
 
+/// Lines of a file, each counted once.
+pub(crate) fn distinct(path: &Path) -> u64 {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    text.lines().collect::<HashSet<_>>().len() as u64
+}
+
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     entries.filter(|path| path.extension().is_some_and(|ending| ending == "ndjson")).collect()
