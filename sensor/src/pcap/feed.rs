@@ -47,6 +47,10 @@ struct Line {
     told: Arc<Told>,
 }
 
+/// A file's name says when its first frame came, and none in it is from before that but for so many nanoseconds: when the clock
+/// is set back by more, another file is begun.
+const SET_BACK: i64 = 5_000_000_000;
+
 /// A file as it will be.
 #[derive(Clone, Copy, Debug)]
 struct Layout {
@@ -55,8 +59,9 @@ struct Layout {
     end: u64,
     /// Bytes on disk that are no frames and were not in `end`, at most.
     overhead: u64,
-    /// Time of the first frame.
+    /// Time of the first frame, and the highest so far.
     first: Time,
+    latest: Time,
     /// When the first frame came.
     since: Instant,
 }
@@ -143,6 +148,7 @@ impl Feed {
         let position = Position { file: file.number, offset: file.end };
         block.push(frame);
         file.end += length;
+        file.latest = file.latest.max(frame.at);
         Some(position)
     }
 
@@ -162,7 +168,14 @@ impl Feed {
                     self.unborn += 1;
                     return None;
                 };
-                empty.insert(Layout { number, end: FILE_HEADER as u64, overhead: LZ4_FILE, first: frame.at, since: Instant::now() })
+                empty.insert(Layout {
+                    number,
+                    end: FILE_HEADER as u64,
+                    overhead: LZ4_FILE,
+                    first: frame.at,
+                    latest: frame.at,
+                    since: Instant::now(),
+                })
             }
         };
         line.block = Some(Block::new(frame.interface, (file.number, file.end), frame.at, buffer));
@@ -229,6 +242,9 @@ impl Rotation {
     fn is_over(&self, file: &Layout, told: &Told, at: Time, length: u64) -> bool {
         let age = i64::try_from(self.age.as_nanos()).unwrap_or(i64::MAX);
         if age > 0 && at.0.saturating_sub(file.first.0) >= age {
+            return true;
+        }
+        if file.latest.0.saturating_sub(at.0) > SET_BACK {
             return true;
         }
         if self.bytes == 0 || file.end == FILE_HEADER as u64 {

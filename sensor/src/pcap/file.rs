@@ -23,7 +23,7 @@ use std::{
         Arc, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use analyze::Time;
@@ -374,6 +374,7 @@ impl Files {
             self.budget.shrunk(open.bytes + open.index_bytes);
             return;
         }
+        self.outlast(&open);
         self.events.tell(FileEvent::Ended {
             number: open.number,
             path: open.path.clone(),
@@ -385,6 +386,17 @@ impl Files {
         self.indices.end(open.number);
         self.budget.closed(open.path, open.bytes + open.index_bytes);
         self.counters.files_closed.store(self.budget.files() as u64, Ordering::Relaxed);
+    }
+
+    /// A search leaves out files that were written to last before the time it asks for. A clock that was set back must not hide
+    /// the end of a file.
+    fn outlast(&self, open: &Open) {
+        let last = SystemTime::UNIX_EPOCH + Duration::from_nanos(u64::try_from(open.last.0).unwrap_or(0));
+        if last > SystemTime::now()
+            && let Err(error) = File::options().append(true).open(&open.path).and_then(|file| file.set_modified(last))
+        {
+            tracing::warn!(file = %open.path.display(), %error, "searches by time may miss the last packets of this capture");
+        }
     }
 
     fn deleted(&mut self, paths: &[PathBuf]) {

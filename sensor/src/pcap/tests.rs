@@ -1,6 +1,7 @@
 //! What goes into a feed comes out of the files.
 
 mod found;
+mod set_back;
 
 use std::{
     collections::HashMap,

@@ -137,7 +137,7 @@ pub fn answer(request: &Request, identity: &Identity, status: &Status) -> Respon
 
 fn all(identity: &Identity, status: &Status) -> Answer {
     let seconds = |time: jiff::Timestamp| time.as_millisecond() as f64 / 1000.0;
-    let (started, now) = (seconds(status.since), seconds(jiff::Timestamp::now()));
+    let started = seconds(status.since);
     let interfaces: Vec<_> = status.interfaces().iter().map(|counters| interface(counters, status)).collect();
     let workers: Vec<_> = (0..).zip(&status.workers).map(|(number, counted)| worker(number, counted)).collect();
     let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
@@ -148,7 +148,7 @@ fn all(identity: &Identity, status: &Status) -> Answer {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         node: identity.node.clone(),
         started,
-        uptime: now - started,
+        uptime: status.begun.elapsed().as_secs_f64(),
         packets_analysed: sum(|it| &it.frames),
         bytes_analysed: sum(|it| &it.bytes),
         drops: Drops {

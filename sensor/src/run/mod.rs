@@ -100,6 +100,8 @@ pub type Service = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
 pub struct Status {
     /// When the daemon began.
     pub since: jiff::Timestamp,
+    /// The same instant, from which its age is measured: the clock may be set.
+    pub begun: Instant,
     /// Interfaces that are wanted and cannot be captured from, each with the reason.
     pub failures: Vec<(String, String)>,
     /// How much of the sandbox the kernel has.
@@ -191,6 +193,7 @@ pub fn run(mut plan: Plan) -> anyhow::Result<()> {
     let (stop, _) = tokio::sync::watch::channel(false);
     let status = Arc::new(Status {
         since: jiff::Timestamp::now(),
+        begun: Instant::now(),
         failures: capture.failures().to_vec(),
         sandbox: strength,
         workers: parts.counted.clone(),
