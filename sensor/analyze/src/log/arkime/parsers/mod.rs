@@ -99,6 +99,18 @@ struct Frames {
     limit: usize,
 }
 
+/// The length of a packet of RFC 1006 (§6), which has at least so many bytes.
+fn tpkt<const LEAST: usize>(data: &[u8]) -> Frame {
+    match *data {
+        [3, _, high, low, ..] => match usize::from(u16::from_be_bytes([high, low])) {
+            len if len >= LEAST => Frame::Whole(len),
+            _ => Frame::Broken,
+        },
+        [3, ..] | [] => Frame::Open,
+        _ => Frame::Broken,
+    }
+}
+
 fn frames(length: fn(&[u8]) -> Frame, read: Read) -> Box<dyn Parser> {
     frames_within(KEPT, length, read)
 }
