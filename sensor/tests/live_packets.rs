@@ -1,15 +1,15 @@
 //! Packets back: every position of a session that was written live is one of its packets, and who asks for them gets them.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test that fails may panic")]
 
+mod daemon;
 mod wire;
 
 use std::{
     collections::{HashMap, HashSet},
     fs,
-    io::{BufRead, BufReader, Write as _},
+    io::Write as _,
     path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
-    sync::mpsc::{self, Receiver},
+    process::{Command, Output},
     thread,
     time::{Duration, Instant},
 };
@@ -18,69 +18,14 @@ use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey},
     pbkdf2,
 };
+use daemon::{Program, TENREC};
 use packets::{Name, record::Record};
 use serde_json::{Value, json};
 use settings::control::Client;
 use wire::{Wire, ethernet};
 
-const TENREC: &str = env!("CARGO_BIN_EXE_tenrec");
 const SECRET: &str = "a secret of this test";
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// A program that is ended with the test.
-struct Program {
-    child: Child,
-    lines: Receiver<String>,
-    told: Vec<String>,
-}
-
-impl Program {
-    fn start(arguments: &[&str], settings: &Path) -> Self {
-        let mut child = Command::new(TENREC)
-            .env("TENREC_LOG", "info")
-            .args(arguments)
-            .arg("--settings")
-            .arg(settings)
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let stderr = BufReader::new(child.stderr.take().unwrap());
-        let (sender, lines) = mpsc::channel();
-        thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
-        Self { child, lines, told: Vec::new() }
-    }
-
-    fn wait_for_line(&mut self, part: &str) -> String {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(line) => {
-                    self.told.push(line.clone());
-                    if line.contains(part) {
-                        return line;
-                    }
-                }
-                Err(_) => panic!("no line with {part:?}, but {:#?}", self.told),
-            }
-        }
-    }
-
-    fn signal(&self, signal: &str) {
-        Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
-    }
-
-    fn end(&mut self) {
-        self.signal("-TERM");
-        assert!(self.child.wait().unwrap().success(), "{:#?}", self.told);
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 fn settings(folder: &Path, more: &str) -> PathBuf {
     let path = folder.join("tenrec.toml");
@@ -209,7 +154,7 @@ fn every_position_of_a_live_session_is_one_of_its_packets_over_rotations() {
             wire.send(frame);
         }
         wait_for_packets(folder.path(), frames.len() as u64);
-        daemon.end();
+        assert!(daemon.end().success(), "{:#?}", daemon.told);
 
         let captures = captures(&pcap);
         assert!(captures.len() > 2, "{compression}: {} files", captures.len());
@@ -335,7 +280,7 @@ fn the_viewer_gives_packets_to_who_has_the_secret_also_while_they_are_written() 
         assert!(code(&output) == "400" && String::from_utf8_lossy(&output.stdout).contains("pcap-filter"));
 
         // The sessions end five seconds after their last packet and are written a minute later; the end writes them now.
-        daemon.end();
+        assert!(daemon.end().success(), "{:#?}", daemon.told);
         let ids = ids(&pcap);
         assert_eq!(ids.len(), 4);
         let ask = |method: &str, target: &str, token: Option<&str>| {
@@ -400,7 +345,7 @@ fn the_viewer_gives_packets_to_who_has_the_secret_also_while_they_are_written() 
         assert_eq!(code(&ask("GET", target, Some(&token("GET", target)))), "404", "the search is for the local socket");
         let target = "/api/session/other/3@261124-x.pcap";
         assert_eq!(code(&ask("GET", target, Some(&token("GET", target)))), "404");
-        viewer.end();
+        assert!(viewer.end().success(), "{:#?}", viewer.told);
     }
 }
 
@@ -454,7 +399,7 @@ fn after_a_kill_all_that_was_written_is_found_and_the_index_is_mended() {
         daemon.wait_for_line("ready");
         wire.send(&frames[0]);
         wait_for_packets(folder.path(), 1);
-        daemon.end();
+        assert!(daemon.end().success(), "{:#?}", daemon.told);
         let now = captures(&pcap);
         assert!(now.keys().max().unwrap() > &last, "a number that was given is not given again");
         assert!(kept.iter().all(|(number, bytes)| now[number] == *bytes), "what was kept stays as it was");

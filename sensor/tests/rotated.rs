@@ -193,6 +193,24 @@ fn a_capture_in_the_watched_folder_is_analysed_once_with_the_tags_of_its_name() 
     );
 }
 
+#[test]
+fn log_files_of_a_zeek_that_is_there_already_are_forwarded_with_our_tags() {
+    let Some(_wire) = Wire::lay("log_files_of_a_zeek_that_is_there_already_are_forwarded_with_our_tags") else { return };
+    let collector = Collector::start();
+    let (folder, zeek) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    fs::write(zeek.path().join("weird.log"), "#separator\none\ntwo\n").unwrap();
+    let more = format!("{}tail.zeek = ['{}/*.log']\n", rotated(folder.path(), &collector), zeek.path().display());
+    let mut daemon = start(folder.path(), &more, "live");
+    daemon.wait_for_line("ready");
+    wait_until("both lines", || collector.lines("weird.ndjson").len() == 2);
+    fs::rename(zeek.path().join("weird.log"), zeek.path().join("weird.1")).unwrap();
+    fs::write(zeek.path().join("weird.log"), "three\n").unwrap();
+    wait_until("the line of the next file", || collector.lines("weird.ndjson").len() == 3);
+    assert!(daemon.end().success(), "{:#?}", daemon.told);
+    let lines = collector.lines("weird.ndjson");
+    assert!(lines.iter().all(|((_, tags), count)| *count == 1 && tags.contains(&"_filebeat_zeek_hedgehog".to_owned())), "{lines:?}");
+}
+
 /// A capture file of these frames.
 fn capture_of(frames: &[Vec<u8>]) -> Vec<u8> {
     let mut bytes = Vec::new();

@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 
 use collector::certificates::{self, Files, Keys};
 use collector::opensearch::{Options, Server};
-use forward::opensearch::{Delivery, Intake, Operation, Order};
+use forward::Intake;
+use forward::opensearch::{Delivery, Operation, Order};
 use settings::{ClientCertificates, OpenSearch};
 
 /// What the peer is started with, followed by its folder.
@@ -43,7 +44,7 @@ async fn measure(documents: u64, compression: u32) {
     let settings = OpenSearch { enabled: true, hosts: vec![host], ca: Some(files.ca), compression, ..OpenSearch::default() };
     let delivery = Delivery::new(settings, Order::Free, spool.reader("bulk").unwrap(), folder.path().join("refused.ndjson"));
     spool.on_append(delivery.waker());
-    let mut intake = Intake::new(spool);
+    let mut intake = Intake::new(spool, "sessions");
     // Filled before anyone drains it: each half is measured by itself.
     let before = cpu();
     let mut bytes = 0;

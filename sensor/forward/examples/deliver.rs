@@ -11,7 +11,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use forward::opensearch::{Delivery, Intake, Operation, Order};
+use forward::Intake;
+use forward::opensearch::{Delivery, Operation, Order};
 use forward::{Envelope, Forwarder, Shipper};
 use settings::Settings;
 use spool::{Options, Writer};
@@ -71,7 +72,7 @@ async fn to_opensearch(settings: &Settings, folder: &Path, documents: &[(String,
     spool.on_append(delivery.waker());
     let state = delivery.state();
     let task = tokio::spawn(delivery.run(std::future::pending()));
-    let mut intake = Intake::new(spool);
+    let mut intake = Intake::new(spool, "documents");
     for (index, file) in documents {
         for (number, line) in std::fs::read_to_string(file).unwrap().lines().enumerate() {
             intake.put(Operation::Index, index, &number.to_string(), line.as_bytes());

@@ -16,6 +16,7 @@ mod dealer;
 mod dial;
 mod event;
 mod forwarder;
+mod intake;
 pub mod opensearch;
 mod session;
 mod shipper;
@@ -25,6 +26,7 @@ mod tls;
 pub use dealer::PIPELINE;
 pub use event::Envelope;
 pub use forwarder::Forwarder;
+pub use intake::Intake;
 pub use shipper::Shipper;
 pub use state::{Phase, State};
 

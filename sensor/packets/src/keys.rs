@@ -74,6 +74,23 @@ impl Ends {
         ends
     }
 
+    /// A number that frames have in common only if they have the same ends, for the commonest kind: IPv4 over Ethernet without
+    /// options or fragments, with ports. Never 0.
+    #[must_use]
+    pub fn number(frame: &[u8]) -> Option<u128> {
+        let head = frame.first_chunk::<38>()?;
+        let [.., kind, kind_low, version, _, _, _, _, _, fragment, fragment_low, _, protocol, _, _, _, _, _, _, _, _, _, _, _, _, _, _] =
+            head;
+        let is_common =
+            [*kind, *kind_low, *version, *fragment & 0x3f, *fragment_low] == [8, 0, 0x45, 0, 0] && matches!(protocol, 6 | 17 | 132);
+        let ends = head.last_chunk::<12>()?;
+        let mut number = [0; 16];
+        let (low, high) = number.split_at_mut(12);
+        low.copy_from_slice(ends);
+        high.fill(*protocol);
+        is_common.then_some(u128::from_le_bytes(number))
+    }
+
     /// Its keys.
     pub fn keys(&self) -> impl Iterator<Item = Key> + '_ {
         let [from, to] = self.hosts;
@@ -191,6 +208,20 @@ mod tests {
 
     fn keys(frame: &[u8]) -> Vec<Key> {
         Ends::of(frame).keys().collect()
+    }
+
+    #[test]
+    fn frames_of_one_number_have_the_same_ends() {
+        let frame = |protocol, fragment, ports: [u8; 4]| [vec![0; 12], vec![8, 0], ipv4(protocol, fragment, &ports)].concat();
+        let usual = frame(6, 0x4000, [0, 80, 4, 0]);
+        assert!(Ends::number(&usual).is_some());
+        for other in [frame(17, 0x4000, [0, 80, 4, 0]), frame(6, 0, [0, 81, 4, 0]), frame(6, 0, [4, 0, 0, 80])] {
+            assert_ne!(Ends::of(&usual), Ends::of(&other));
+            assert_ne!(Ends::number(&usual), Ends::number(&other));
+        }
+        for odd in [frame(1, 0, [0, 80, 4, 0]), frame(6, 0x2000, [0, 80, 4, 0]), frame(6, 7, [0, 80, 4, 0]), usual[..37].to_vec()] {
+            assert_eq!(Ends::number(&odd), None);
+        }
     }
 
     fn ipv4(protocol: u8, fragment: u16, payload: &[u8]) -> Vec<u8> {

@@ -1,8 +1,9 @@
-//! The record of a scan, in the form that a Malcolm collector accepts since 26.04 (contract B3): one event per file, with
-//! the files.log record as a JSON *string* inside.
+//! The record of a scan, in the form that a Malcolm collector accepts (contract B3): one event per file, with the files.log
+//! record as a JSON *string* inside. Since 26.04 results are a list; 26.01 takes one alone.
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
+use settings::Malcolm;
 use sha2::{Digest as _, Sha256};
 
 use crate::Verdict;
@@ -72,12 +73,14 @@ pub fn event(facts: &FileFacts, verdict: &Verdict, node: &settings::Node, at: i1
         "service": {"type": "zeek"},
         "file": {"path": format!("/zeek/extract_files/{}", facts.name), "size": facts.size, "sha256": facts.sha256, "mime_type": mime},
         "metadata": {"record": record},
-        "results": {"strelka": {"start": start, "end": end, "errors": verdict.errors, "results": [result]}},
+        "results": {"strelka": {"start": start, "end": end, "errors": verdict.errors}},
     });
-    match event {
-        Value::Object(event) => event,
-        _ => Map::new(),
+    let Value::Object(mut event) = event else { return Map::new() };
+    let (name, value) = if node.malcolm == Malcolm::V2601 { ("result", result) } else { ("results", json!([result])) };
+    if let Some(Value::Object(strelka)) = event.get_mut("results").and_then(|results| results.get_mut("strelka")) {
+        strelka.insert(name.to_owned(), value);
     }
+    event
 }
 
 /// The text that the collector parses to find the connection. Its `ts` must be ISO 8601: a number falls through to `start`.
@@ -172,6 +175,14 @@ mod tests {
         assert_eq!((&record["file"]["_path"], &record["file"]["id.orig_h"]), (&json!("files"), &json!("10.0.0.1")));
         assert_eq!((&record["host"]["name"], &record["netbox"]["site"]), (&json!("n"), &json!("3")));
         assert_eq!(record["log"]["file"]["path"], "/zeek/live/spool/logger-1/json_streaming_files(a,b).1.log");
+    }
+
+    #[test]
+    fn malcolm_26_01_takes_one_result_and_later_ones_a_list() {
+        let of = |malcolm| Value::Object(event(&facts(), &verdict(), &settings::Node { malcolm, ..Default::default() }, 0));
+        let (old, new) = (of(Malcolm::V2601), of(Malcolm::V2605));
+        assert_eq!(old["results"]["strelka"]["result"], new["results"]["strelka"]["results"][0]);
+        assert!(old["results"]["strelka"].get("results").is_none() && new["results"]["strelka"].get("result").is_none());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::Sections;
 use crate::url::Url;
-use crate::values::{AnalysisMode, Verify};
+use crate::values::{AnalysisMode, Malcolm, Verify, ZeekFormat};
 
 /// A rule that is broken: the key, and what the operator should know about it.
 #[derive(Debug, PartialEq, Eq)]
@@ -62,6 +62,10 @@ pub(crate) fn check(s: &Sections) -> Vec<Broken> {
     range(&mut rule, "metrics.capture_loss_seconds", s.metrics.capture_loss_seconds, 0, 86_400);
     range(&mut rule, "spool.budget_megabytes", s.spool.budget_megabytes, 16, 16_777_216);
 
+    let reads_other_columns = s.forward.enabled && s.node.malcolm != Malcolm::V2608 && s.analysis.zeek == ZeekFormat::Tsv;
+    rule("analysis.zeek", !reads_other_columns, &|| {
+        format!("Malcolm {} reads other columns than \"tsv\" has here: set analysis.zeek = \"json\"", s.node.malcolm)
+    });
     rule("analysis.mode", s.analysis.mode == AnalysisMode::Live || s.pcap.enabled, &|| {
         "\"rotated\" analyses the capture files, and none are written: set pcap.enabled = true".to_owned()
     });

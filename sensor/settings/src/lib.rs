@@ -37,8 +37,8 @@ pub use secret::Secret;
 pub use section::{Key, Section};
 pub use url::Url;
 pub use values::{
-    AnalysisMode, CaptureMode, CarvingMode, ClientCertificates, Compression, Host, Network, Preservation, Profile, TlsVersion, Verify,
-    ZeekFormat,
+    AnalysisMode, CaptureMode, CarvingMode, ClientCertificates, Compression, Host, Malcolm, Network, Preservation, Profile, TlsVersion,
+    Verify, ZeekFormat,
 };
 
 /// Where the settings are when no path is given.

@@ -6,8 +6,8 @@ use crate::secret::Secret;
 use crate::section::section;
 use crate::url::Url;
 use crate::values::{
-    AnalysisMode, CaptureMode, CarvingMode, ClientCertificates, Compression, Host, Network, Preservation, Profile, TlsVersion, Verify,
-    ZeekFormat,
+    AnalysisMode, CaptureMode, CarvingMode, ClientCertificates, Compression, Host, Malcolm, Network, Preservation, Profile, TlsVersion,
+    Verify, ZeekFormat,
 };
 
 section! {
@@ -24,6 +24,9 @@ section! {
         /// Tags added to every record that is forwarded.
         /// (Environment: EXTRA_TAGS, separated by commas)
         pub tags: Vec<String> = Vec::new();
+        /// Release of the Malcolm that takes the records: `26.08`, `26.05` or `26.01`. The older ones read other columns of
+        /// tab-separated logs, so they need analysis.zeek = "json".
+        pub malcolm: Malcolm = Malcolm::V2608;
     }
 }
 

@@ -140,6 +140,18 @@ words! {
 }
 
 words! {
+    /// A release of Malcolm, in what it expects of a sensor.
+    pub enum Malcolm {
+        /// 26.08, August 2026.
+        V2608 = "26.08",
+        /// 26.05.
+        V2605 = "26.05",
+        /// 26.01: takes scan results in a form of its own.
+        V2601 = "26.01",
+    }
+}
+
+words! {
     /// A version of TLS.
     pub enum TlsVersion {
         /// TLS 1.2, the only one that Malcolm's own sensors offer.

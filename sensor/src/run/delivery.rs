@@ -131,9 +131,9 @@ impl Delivery {
         let mut freed = 0;
         if let Some(logs) = &mut self.logs {
             if wanted > 0 {
-                (freed, _) = logs.shipper.give_up(wanted);
+                (freed, _) = logs.shipper.intake().give_up(wanted);
             }
-            (held, spare) = (logs.shipper.stats().bytes, logs.shipper.spare());
+            (held, spare) = (logs.shipper.stats().bytes, logs.shipper.intake().spare());
         }
         wanted = wanted.saturating_sub(freed);
         if let Some(sessions) = &mut self.sessions {

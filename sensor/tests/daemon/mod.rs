@@ -4,6 +4,7 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader},
+    ops::{Deref, DerefMut},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::mpsc::{self, Receiver},
@@ -17,48 +18,23 @@ use crate::wire::ethernet;
 
 pub(crate) const TENREC: &str = env!("CARGO_BIN_EXE_tenrec");
 
-/// A daemon that captures from `near`, with everything in a folder of its own.
-pub(crate) struct Daemon {
+/// A program that is ended with the test, and what it says.
+pub(crate) struct Program {
     pub(crate) child: Child,
-    pub(crate) folder: tempfile::TempDir,
-    pub(crate) lines: Receiver<String>,
+    lines: Receiver<String>,
     pub(crate) told: Vec<String>,
 }
 
-impl Daemon {
-    pub(crate) fn start(more: &str) -> Self {
-        Self::start_in(tempfile::tempdir().unwrap(), more)
-    }
-
-    pub(crate) fn start_with(more: &str, checksums: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let path = settings(folder.path(), more);
-        let text = fs::read_to_string(&path).unwrap().replace("checksums = false", checksums);
-        fs::write(&path, text).unwrap();
-        Self::start_from(folder, path)
-    }
-
-    pub(crate) fn start_in(folder: tempfile::TempDir, more: &str) -> Self {
-        let settings = settings(folder.path(), more);
-        Self::start_from(folder, settings)
-    }
-
-    pub(crate) fn start_from(folder: tempfile::TempDir, settings: PathBuf) -> Self {
-        let mut child = Command::new(TENREC)
-            .env("TENREC_LOG", "info")
-            .args(["run", "--settings"])
-            .arg(settings)
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+impl Program {
+    /// `tenrec` with these arguments and settings.
+    pub(crate) fn start(arguments: &[&str], settings: &Path) -> Self {
+        let mut command = Command::new(TENREC);
+        let command = command.env("TENREC_LOG", "info").args(arguments).arg("--settings").arg(settings);
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let (sender, lines) = mpsc::channel();
         thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
-        Self { child, folder, lines, told: Vec::new() }
-    }
-
-    pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        Self { child, lines, told: Vec::new() }
     }
 
     /// Waits for a line of the log, unless it has come already.
@@ -77,23 +53,6 @@ impl Daemon {
                 }
                 Err(_) => panic!("no line with {part:?}, but {:#?}", self.told),
             }
-        }
-    }
-
-    pub(crate) fn status(&self) -> Status {
-        Client::connect(&self.path("run/control.sock")).unwrap().status().unwrap()
-    }
-
-    /// Waits until so many packets are analysed.
-    pub(crate) fn wait_for_packets(&self, packets: u64) -> Status {
-        let deadline = Instant::now() + Duration::from_secs(20);
-        loop {
-            let status = self.status();
-            if status.packets_analysed >= packets && status.interfaces[0].received >= packets {
-                return status;
-            }
-            assert!(Instant::now() < deadline, "{packets} packets were not analysed: {status:?}");
-            thread::yield_now();
         }
     }
 
@@ -119,10 +78,74 @@ impl Daemon {
     }
 }
 
-impl Drop for Daemon {
+impl Drop for Program {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// A daemon that captures from `near`, with everything in a folder of its own.
+pub(crate) struct Daemon {
+    program: Program,
+    pub(crate) folder: tempfile::TempDir,
+}
+
+impl Deref for Daemon {
+    type Target = Program;
+
+    fn deref(&self) -> &Program {
+        &self.program
+    }
+}
+
+impl DerefMut for Daemon {
+    fn deref_mut(&mut self) -> &mut Program {
+        &mut self.program
+    }
+}
+
+impl Daemon {
+    pub(crate) fn start(more: &str) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), more)
+    }
+
+    pub(crate) fn start_with(more: &str, checksums: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = settings(folder.path(), more);
+        let text = fs::read_to_string(&path).unwrap().replace("checksums = false", checksums);
+        fs::write(&path, text).unwrap();
+        Self::start_from(folder, path)
+    }
+
+    pub(crate) fn start_in(folder: tempfile::TempDir, more: &str) -> Self {
+        let settings = settings(folder.path(), more);
+        Self::start_from(folder, settings)
+    }
+
+    pub(crate) fn start_from(folder: tempfile::TempDir, settings: PathBuf) -> Self {
+        Self { program: Program::start(&["run"], &settings), folder }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        Client::connect(&self.path("run/control.sock")).unwrap().status().unwrap()
+    }
+
+    /// Waits until so many packets are analysed.
+    pub(crate) fn wait_for_packets(&self, packets: u64) -> Status {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            let status = self.status();
+            if status.packets_analysed >= packets && status.interfaces[0].received >= packets {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "{packets} packets were not analysed: {status:?}");
+            thread::yield_now();
+        }
     }
 }
 

@@ -8,8 +8,8 @@
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use spool::{Stats, Writer};
-use tracing::{error, info};
+
+use crate::Intake;
 
 /// What is to be done with a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub enum Operation {
     Delete,
 }
 
-/// A document as one record: what [`super::Delivery::with_latest`] takes.
+/// A document as one record: what the spool and [`super::Delivery::with_latest`] take.
 #[must_use]
 pub fn record(operation: Operation, index: &str, id: &str, document: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
@@ -88,67 +88,10 @@ pub(crate) fn parse(record: &[u8]) -> Option<(Target, &[u8])> {
     Some((Target { operation, index: target._index, id: target._id, versioned }, document.trim_ascii_end()))
 }
 
-/// Puts documents into the spool. Never fails towards who calls it: what the spool refuses, the spool counts, and the
-/// operator is told once per spell of trouble.
-pub struct Intake {
-    spool: Writer,
-    record: Vec<u8>,
-    failing: bool,
-}
-
 impl Intake {
-    /// Puts into `spool`.
-    #[must_use]
-    pub fn new(spool: Writer) -> Self {
-        Self { spool, record: Vec::new(), failing: false }
-    }
-
     /// Takes one document, a line of JSON; see [`Operation`].
     pub fn put(&mut self, operation: Operation, index: &str, id: &str, document: &[u8]) {
-        self.record.clear();
-        write(operation, index, id, document, &mut self.record);
-        let appended = self.spool.append(&self.record);
-        if appended.is_err() || self.failing {
-            self.tell(appended);
-        }
-    }
-
-    /// Makes everything so far visible to the delivery. To be called about once a second at least.
-    pub fn flush(&mut self) {
-        let flushed = self.spool.flush();
-        self.tell(flushed);
-    }
-
-    /// The spool's counters.
-    #[must_use]
-    pub fn stats(&self) -> Stats {
-        self.spool.stats()
-    }
-
-    /// Gives up the oldest records for want of room; see [`spool::Writer::give_up`].
-    pub fn give_up(&mut self, bytes: u64) -> (u64, u64) {
-        self.spool.give_up(bytes)
-    }
-
-    /// Bytes that could be given up.
-    #[must_use]
-    pub fn spare(&self) -> u64 {
-        self.spool.spare()
-    }
-
-    fn tell(&mut self, outcome: Result<(), spool::Error>) {
-        match outcome {
-            Ok(()) if self.failing => {
-                self.failing = false;
-                info!(refused = self.spool.stats().refused, "the spool takes sessions again");
-            }
-            Ok(()) => {}
-            Err(error) if !self.failing => {
-                self.failing = true;
-                error!(%error, cause = std::error::Error::source(&error), "the spool refuses sessions, they will not reach OpenSearch: free space, or change spool.folder in tenrec.toml");
-            }
-            Err(_) => {}
-        }
+        self.append(&record(operation, index, id, document));
     }
 }
 

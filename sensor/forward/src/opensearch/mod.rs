@@ -34,7 +34,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-pub use action::{Intake, Operation, record};
+pub use action::{Operation, record};
 pub use state::State;
 
 use self::lane::Lane;

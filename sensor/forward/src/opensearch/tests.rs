@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::Intake;
 
 const DEADLINE: Duration = Duration::from_secs(30);
 const INDEX: &str = "arkime_sessions3-261124";
@@ -119,7 +120,7 @@ impl Sensor {
         let task = tokio::spawn(delivery.run(async {
             let _ = stopped.await;
         }));
-        Self { intake: Intake::new(spool), state, stop: Some(stop), task, folder }
+        Self { intake: Intake::new(spool, "documents"), state, stop: Some(stop), task, folder }
     }
 
     fn put(&mut self, numbers: std::ops::Range<u64>) {

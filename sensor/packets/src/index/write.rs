@@ -71,11 +71,27 @@ impl Writer {
 }
 
 /// Makes the entries of blocks.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Indexer {
+    /// Numbers of frames that were seen in this block, each where its hash says; what comes often is not looked at again.
+    seen: Box<[u128; SEEN]>,
     flows: AHashSet<Ends>,
     keys: AHashSet<Key>,
     sorted: Vec<Key>,
+}
+
+/// Frames of different ends that are remembered of one block. A power of two.
+const SEEN: usize = 256;
+
+fn place_of(number: u128) -> usize {
+    let folded = (number as u64) ^ (number >> 64) as u64;
+    (folded.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as usize
+}
+
+impl Default for Indexer {
+    fn default() -> Self {
+        Self { seen: Box::new([0; SEEN]), flows: AHashSet::new(), keys: AHashSet::new(), sorted: Vec::new() }
+    }
 }
 
 impl Indexer {
@@ -83,6 +99,7 @@ impl Indexer {
     pub fn block(&mut self, place: Place, records: &[u8], out: &mut Vec<u8>) -> Option<Span> {
         self.flows.clear();
         self.keys.clear();
+        self.seen.fill(0);
         let (mut rest, mut frames, mut span) = (records, 0_u32, None::<Span>);
         let mut last = None;
         while let Some((record, length)) = Record::read(rest) {
@@ -90,6 +107,12 @@ impl Indexer {
             frames += 1;
             let span = span.get_or_insert(Span { first: record.at, last: record.at });
             *span = Span { first: span.first.min(record.at), last: span.last.max(record.at) };
+            if let Some(number) = Ends::number(record.data)
+                && let Some(place) = self.seen.get_mut(place_of(number))
+                && std::mem::replace(place, number) == number
+            {
+                continue;
+            }
             let ends = Ends::of(record.data);
             // Frames of one flow come in rows.
             if last != Some(ends) && self.flows.insert(ends) {

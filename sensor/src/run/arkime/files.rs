@@ -8,7 +8,7 @@
 use std::path::Path;
 
 use analyze::Time;
-use forward::opensearch::{Intake, Operation};
+use forward::{Intake, opensearch::Operation};
 use serde_json::{Value, json};
 
 use crate::pcap::FileEvent;

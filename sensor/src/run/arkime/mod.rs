@@ -20,7 +20,10 @@ use std::time::Duration;
 
 use analyze::log::Session;
 use crossbeam_channel::Receiver;
-use forward::opensearch::{Delivery, Intake, Operation, Order, State};
+use forward::{
+    Intake,
+    opensearch::{Delivery, Operation, Order, State},
+};
 use settings::{
     Settings,
     control::{Destination, SpoolState, Status as Answer},
@@ -54,7 +57,7 @@ pub(super) fn add(settings: &Settings, budgets: &Budgets, plan: &mut Plan) -> Op
     // What is told of the sensor is the lesser thing: sessions go without it.
     add_sensor(settings, (&folder, budgets.sensor), delivered.clone(), plan);
     let (node, tags) = (settings.node.name.clone(), settings.node.tags.clone());
-    Some(Sessions { intake: Intake::new(writer), delivered, node, tags, document: Vec::new() })
+    Some(Sessions { intake: Intake::new(writer, "sessions"), delivered, node, tags, document: Vec::new() })
 }
 
 fn add_sensor(settings: &Settings, (folder, budget): (&Path, u64), sessions: Delivered, plan: &mut Plan) {
@@ -71,7 +74,7 @@ fn add_sensor(settings: &Settings, (folder, budget): (&Path, u64), sessions: Del
         pcap.folder.clone()
     });
     let house = House {
-        intake: Intake::new(writer),
+        intake: Intake::new(writer, "what Arkime wants to know of the sensor"),
         queue,
         sessions,
         newest,

@@ -9,7 +9,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use forward::opensearch::{Intake, Operation, record};
+use forward::{
+    Intake,
+    opensearch::{Operation, record},
+};
 use serde_json::{Value, json};
 use settings::Node;
 

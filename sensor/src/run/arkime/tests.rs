@@ -11,7 +11,7 @@ fn records(put: impl FnOnce(&mut Intake)) -> Vec<(Value, Value)> {
     let folder = tempfile::tempdir().unwrap();
     let spool = Writer::open(folder.path(), Options::with_budget(16 << 20)).unwrap();
     let mut reader = spool.reader("test").unwrap();
-    let mut intake = Intake::new(spool);
+    let mut intake = Intake::new(spool, "documents");
     put(&mut intake);
     intake.flush();
     let batch = reader.read(1000, 1 << 20).unwrap();

@@ -180,6 +180,7 @@ pub(super) static CLASSIFIERS: &[Classifier] = &[
     tcp("pjl", b"\x1b%-12345"),
     tcp("pjl", b"@PJL "),
     tcp("pop3", b"+OK "),
+    udp("quic", b"Q0").at(9).when(|b| parsers::gquic_version(b.data).is_some()).read(parsers::gquic),
     udp("ptp", b"").when(is_ptp).read(parsers::ptp),
     udp("radius", b"").when(is_radius).read(parsers::radius),
     tcp("redis", b"+PONG"),

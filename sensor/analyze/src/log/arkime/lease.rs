@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use super::Fields;
 use crate::flow::key::Key;
+use crate::protocols::dhcp::TYPES;
 use crate::{Endpoint, Reader, Transport};
 
 /// Bytes before the options of version 4, cookie included, and the cookie (RFC 2131 §3).
@@ -14,27 +15,6 @@ const SHORTEST: usize = 256;
 /// Hardware types (IANA).
 const ETHERNET: u8 = 1;
 
-/// Message types (RFC 2132 §9.6, RFC 3203, RFC 4388, RFC 6926, RFC 7724), from 1.
-const TYPES: [&str; 18] = [
-    "DISCOVER",
-    "OFFER",
-    "REQUEST",
-    "DECLINE",
-    "ACK",
-    "NAK",
-    "RELEASE",
-    "INFORM",
-    "FORCERENEW",
-    "LEASEQUERY",
-    "LEASEUNASSIGNED",
-    "LEASEUNKNOWN",
-    "LEASEACTIVE",
-    "BULKLEASEQUERY",
-    "LEASEQUERYDONE",
-    "ACTIVELEASEQUERY",
-    "LEASEQUERYSTATUS",
-    "TLS",
-];
 /// Message types of version 6 (RFC 8415 §7.3, RFC 5007, RFC 5460), from 1.
 const TYPES_6: [&str; 21] = [
     "SOLICIT",

@@ -14,6 +14,7 @@ use transactions::Transactions;
 use wire::{Bad, Message};
 
 pub use record::{Dhcp, LOG};
+pub(crate) use wire::TYPES;
 
 /// DHCP (RFC 2131).
 pub static DHCP: Protocol =

@@ -106,28 +106,30 @@ pub(super) fn hardware(bytes: &[u8]) -> Vec<u8> {
     all.into_bytes()
 }
 
+/// Message types (RFC 2132 §9.6, RFC 3203, RFC 4388, RFC 6926, RFC 7724), from 1.
+pub(crate) const TYPES: [&str; 18] = [
+    "DISCOVER",
+    "OFFER",
+    "REQUEST",
+    "DECLINE",
+    "ACK",
+    "NAK",
+    "RELEASE",
+    "INFORM",
+    "FORCERENEW",
+    "LEASEQUERY",
+    "LEASEUNASSIGNED",
+    "LEASEUNKNOWN",
+    "LEASEACTIVE",
+    "BULKLEASEQUERY",
+    "LEASEQUERYDONE",
+    "ACTIVELEASEQUERY",
+    "LEASEQUERYSTATUS",
+    "TLS",
+];
+
 /// Name of a message type (scripts/base/protocols/dhcp/consts.zeek).
 pub(super) fn kind_name(kind: u8) -> Cow<'static, str> {
-    const NAMES: [&str; 18] = [
-        "DISCOVER",
-        "OFFER",
-        "REQUEST",
-        "DECLINE",
-        "ACK",
-        "NAK",
-        "RELEASE",
-        "INFORM",
-        "FORCERENEW",
-        "LEASEQUERY",
-        "LEASEUNASSIGNED",
-        "LEASEUNKNOWN",
-        "LEASEACTIVE",
-        "BULKLEASEQUERY",
-        "LEASEQUERYDONE",
-        "ACTIVELEASEQUERY",
-        "LEASEQUERYSTATUS",
-        "TLS",
-    ];
-    let name = usize::from(kind).checked_sub(1).and_then(|i| NAMES.get(i));
+    let name = usize::from(kind).checked_sub(1).and_then(|i| TYPES.get(i));
     name.map_or_else(|| Cow::Owned(format!("unknown-message-type-{kind}")), |name| Cow::Borrowed(*name))
 }

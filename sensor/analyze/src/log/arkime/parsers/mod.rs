@@ -10,6 +10,7 @@ mod brief;
 mod diameter;
 mod dnp3;
 mod enip;
+mod gquic;
 mod isakmp;
 mod ldap;
 mod modbus;
@@ -30,6 +31,7 @@ pub(super) use brief::{bgp, irc, oracle, ptp, tds, tftp};
 pub(super) use diameter::diameter;
 pub(super) use dnp3::{dnp3_datagram, dnp3_stream};
 pub(super) use enip::{enip_datagram, enip_stream, is_enip};
+pub(super) use gquic::{gquic, gquic_version};
 pub(super) use isakmp::isakmp;
 pub(super) use ldap::{is_ldap, ldap};
 pub(super) use modbus::modbus;
@@ -95,6 +97,18 @@ struct Frames {
     read: Read,
     kept: Pair<Vec<u8>>,
     limit: usize,
+}
+
+/// The length of a packet of RFC 1006 (§6), which has at least so many bytes.
+fn tpkt<const LEAST: usize>(data: &[u8]) -> Frame {
+    match *data {
+        [3, _, high, low, ..] => match usize::from(u16::from_be_bytes([high, low])) {
+            len if len >= LEAST => Frame::Whole(len),
+            _ => Frame::Broken,
+        },
+        [3, ..] | [] => Frame::Open,
+        _ => Frame::Broken,
+    }
 }
 
 fn frames(length: fn(&[u8]) -> Frame, read: Read) -> Box<dyn Parser> {

@@ -1,6 +1,6 @@
 //! RDP (MS-RDPBCGR): who asks for what security, and what the client says of itself before it is encrypted.
 
-use super::{Frame, Parser, frames};
+use super::{Parser, frames, tpkt};
 use crate::Reader;
 use crate::log::Fields;
 use crate::log::arkime::classify::Beginning;
@@ -25,20 +25,10 @@ pub(in super::super) fn is_rdp(data: &[u8]) -> bool {
 }
 
 pub(in super::super) fn rdp(_: &Beginning<'_>) -> Box<dyn Parser> {
-    frames(
-        |data| match *data {
-            [3, _, high, low, ..] => match usize::from(u16::from_be_bytes([high, low])) {
-                len @ 7.. => Frame::Whole(len),
-                _ => Frame::Broken,
-            },
-            [3, ..] | [] => Frame::Open,
-            _ => Frame::Broken,
-        },
-        |_, data, fields| {
-            let _ = packet(data, fields);
-            true
-        },
-    )
+    frames(tpkt::<7>, |_, data, fields| {
+        let _ = packet(data, fields);
+        true
+    })
 }
 
 fn packet(data: &[u8], fields: &mut Fields) -> Option<()> {

@@ -1,6 +1,6 @@
 //! S7comm and S7comm-plus: what is asked of a Siemens controller, over TPKT (RFC 1006) and COTP (X.224).
 
-use super::{Frame, Parser, frames};
+use super::{Parser, frames, tpkt};
 use crate::Reader;
 use crate::log::Fields;
 use crate::log::arkime::classify::Beginning;
@@ -42,20 +42,10 @@ pub(in super::super) fn is_s7comm(data: &[u8]) -> bool {
 }
 
 pub(in super::super) fn s7comm(_: &Beginning<'_>) -> Box<dyn Parser> {
-    frames(
-        |data| match *data {
-            [3, _, high, low, ..] => match usize::from(u16::from_be_bytes([high, low])) {
-                len @ 4.. => Frame::Whole(len),
-                _ => Frame::Broken,
-            },
-            [3, ..] | [] => Frame::Open,
-            _ => Frame::Broken,
-        },
-        |_, data, fields| {
-            let _ = packet(data, fields);
-            true
-        },
-    )
+    frames(tpkt::<4>, |_, data, fields| {
+        let _ = packet(data, fields);
+        true
+    })
 }
 
 fn packet(data: &[u8], fields: &mut Fields) -> Option<()> {
