@@ -12,7 +12,7 @@ ONCE ?=
 # Two jobs of rustc hold about 3 GiB; more than the machine has would only swap.
 export CARGO_TERM_PROGRESS_WHEN ?= auto
 
-.PHONY: help setup ebpf build demo test test-unit test-live peers lint fuzz bench iso iso-test conformance clean
+.PHONY: help setup ebpf build demo test test-unit test-live peers lint fuzz bench soak iso iso-test conformance clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ bench: build ## speed beside tcpdump, and beside Suricata and Zeek where they ar
 	@sensor/bench/run
 	@$(CARGO) bench --locked -p forward --bench delivery
 	@$(CARGO) bench --locked -p tenrec --bench live
+
+soak: ebpf ## bad days for hours: hundreds of kills, full disks, a day without a collector; prints what went in, came, came twice
+	@sensor/bench/soak
 
 iso: ## build the appliance image
 	$(CARGO) run --release --locked -p image

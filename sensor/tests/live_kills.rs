@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use daemon::Daemon;
+use daemon::Program;
 use ledger::{Collector, Owed, Random, WINDOW, rounds, traffic};
 use settings::control::Client;
 use wire::Wire;
@@ -40,7 +40,7 @@ fn whatever_a_killed_daemon_had_in_its_spools_arrives_in_the_end() {
     let begun = Instant::now();
     let (connections, ()) = traffic(&wire, RATE, u64::MAX, || {
         for round in 0..rounds {
-            let mut daemon = Daemon::start_from(tempfile::tempdir().unwrap(), path.clone());
+            let mut daemon = Program::start(&["run"], &path);
             // One in eight dies while it starts. The first lives long enough for everything to be said.
             let life = if round == 0 { LIFE } else { random.below(LIFE) };
             if round == 0 || random.below(8) > 0 {
@@ -66,10 +66,9 @@ fn whatever_a_killed_daemon_had_in_its_spools_arrives_in_the_end() {
             told_nothing_lost(&daemon);
         }
     });
-    let mut daemon = Daemon::start_from(tempfile::tempdir().unwrap(), path);
+    let mut daemon = Program::start(&["run"], &path);
     daemon.wait_for_line("ready");
     let deadline = Instant::now() + Duration::from_secs(120);
-    // Its folder is not that of its settings, which stays over all lives.
     let destinations = || Client::connect(&folder.path().join("run/control.sock")).unwrap().status().unwrap().destinations;
     let is_delivered =
         |name: &str| destinations().iter().any(|to| to.name == name && to.spool.records == 0 && to.refused == 0 && to.spool.lost == 0);
@@ -109,7 +108,7 @@ fn live(time: Duration) {
     thread::sleep(time);
 }
 
-fn told_nothing_lost(daemon: &Daemon) {
+fn told_nothing_lost(daemon: &Program) {
     let told = daemon.told.iter().filter(|line| line.contains("ERROR"));
     assert_eq!(told.count(), 0, "{:#?}", daemon.told);
 }

@@ -171,8 +171,8 @@ impl Peer {
             receiver.feed(&bytes[..read]);
             let mut first = None;
             while let Some(event) = receiver.next().unwrap() {
-                let number = *first.get_or_insert_with(|| number(&event.payload));
-                self.check(number, &event.payload, &mut expected);
+                let number = *first.get_or_insert_with(|| number(event.payload));
+                self.check(number, event.payload, &mut expected);
                 first = Some(number + 1);
                 if event.ends_window && end.is_some() {
                     // After a kill nobody listens.

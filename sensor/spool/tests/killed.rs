@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use spool::{Options, Writer};
 
 const FOLDER: &str = "TENREC_TEST_SPOOL";
+/// Kills, unless `TENREC_ROUNDS` says another number.
 const ROUNDS: u32 = 100;
 
 fn options() -> Options {
@@ -43,9 +44,10 @@ fn child() {
 
 #[test]
 fn what_was_flushed_survives_a_hundred_kills() {
+    let rounds = std::env::var("TENREC_ROUNDS").map_or(ROUNDS, |text| text.parse().unwrap());
     let folder = tempfile::tempdir().unwrap();
     let (mut random, mut promised) = (1_u32, 0);
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["child", "--exact", "--ignored", "--nocapture"])
             .env(FOLDER, folder.path())
@@ -76,7 +78,7 @@ fn what_was_flushed_survives_a_hundred_kills() {
             came += 1;
         }
     }
-    println!("{ROUNDS} kills: {promised} records promised, {came} came, none twice");
+    println!("{rounds} kills: {promised} records promised, {came} came, none twice");
     assert!(came >= promised);
     assert_eq!(writer.stats().lost(), 0);
 }
