@@ -18,6 +18,8 @@ use analyze::{
     log::{Format, Profile, Record},
 };
 
+use jiff::Timestamp;
+
 use crate::{disk::Share, logs::LogFolder, pcap::budget::Budget};
 
 /// How log files are written.
@@ -61,7 +63,7 @@ impl LogFiles {
             io::Error::new(error.kind(), format!("cannot write logs into {folder}: {error}; change logs.folder in tenrec.toml"))
         };
         fs::create_dir_all(&options.folder).map_err(explain)?;
-        set_aside(&options.folder).map_err(explain)?;
+        set_aside(&options.folder, Timestamp::now()).map_err(explain)?;
         let open = LogFolder::create(&options.folder, options.format, options.profile, &options.node).map_err(explain)?;
         let budget = Budget::open(&options.folder, is_set_aside, "", options.budget_bytes, options.floor_bytes)?;
         Ok(Self { options, open: Some(open), budget, begun: Instant::now() })
@@ -106,7 +108,7 @@ impl LogFiles {
         }
         self.begun = Instant::now();
         let closed = self.open.take().map_or(Ok(()), LogFolder::close);
-        for (path, bytes) in set_aside(&self.options.folder)? {
+        for (path, bytes) in set_aside(&self.options.folder, Timestamp::now())? {
             self.budget.grown(bytes);
             self.budget.closed(path, bytes);
         }
@@ -141,8 +143,8 @@ impl LogFiles {
 /// Endings of the files that are written here.
 const ENDINGS: [&str; 3] = ["log", "json", "ndjson"];
 
-/// Gives every `NAME.log` the name that says when it ended; the new names, and their lengths.
-fn set_aside(folder: &Path) -> io::Result<Vec<(PathBuf, u64)>> {
+/// Gives every `NAME.log` the name that says that it ended at `now`; the new names, and their lengths.
+fn set_aside(folder: &Path, now: Timestamp) -> io::Result<Vec<(PathBuf, u64)>> {
     let mut moved = Vec::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
@@ -155,13 +157,13 @@ fn set_aside(folder: &Path) -> io::Result<Vec<(PathBuf, u64)>> {
             // Nothing came: the next one takes its place.
             continue;
         }
-        let mut at = jiff::Timestamp::now();
+        let mut at = now;
         let to = loop {
             let to = folder.join(format!("{log}.{}.{ending}", at.strftime("%Y-%m-%d-%H-%M-%S")));
             if !to.exists() {
                 break to;
             }
-            // Two ends in one second: the later one is named after the next.
+            // Two ends in one second, or the same time once more after the clock was set back: the later one is named after the next.
             at += Duration::from_secs(1);
         };
         fs::rename(entry.path(), &to)?;
@@ -205,6 +207,22 @@ mod tests {
         let texts: Vec<_> = all.iter().map(|path| fs::read_to_string(path).unwrap()).collect();
         assert_eq!(texts, ["old\n", "newer\n"]);
         assert!(all.iter().all(|path| is_set_aside(path.file_name().unwrap().to_str().unwrap())), "{all:?}");
+    }
+
+    #[test]
+    fn names_are_not_given_again_when_the_clock_is_set_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let noon = Timestamp::from_second(1_800_000_000).unwrap();
+        // At noon, an hour before, and at noon once more: twice.
+        let hour = Duration::from_secs(3600);
+        for (number, at) in [noon, noon - hour, noon, noon].into_iter().enumerate() {
+            fs::write(folder.path().join("conn.log"), format!("{number}\n")).unwrap();
+            set_aside(folder.path(), at).unwrap();
+        }
+        let mut texts: Vec<_> =
+            fs::read_dir(folder.path()).unwrap().map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap()).collect();
+        texts.sort();
+        assert_eq!(texts, ["0\n", "1\n", "2\n", "3\n"]);
     }
 
     #[test]
