@@ -201,7 +201,7 @@ fn a_file_system_that_others_filled_drops_frames_and_recovers() {
     fs::remove_file(folder.path().join("foreign")).unwrap();
     let free = write_all(options(folder.path()), 500);
     let numbers = read_all(folder.path(), "left").1;
-    std::process::Command::new("umount").arg(folder.path()).status().unwrap();
+    std::process::Command::new("umount").arg("--lazy").arg(folder.path()).status().unwrap();
     assert_eq!((full.frames_dropped_disk, full.disk_full), (4000, true), "{full:?}");
     assert_eq!((free.frames_dropped_disk, free.frames_written), (0, 1000), "{free:?}");
     assert!(numbers.iter().copied().eq(0..500));
@@ -234,7 +234,7 @@ fn a_disk_that_is_full_at_the_start_has_old_captures_give_way() {
     let counters = writer.counters();
     writer.finish();
     let numbers = read_all(folder.path(), "left").1;
-    std::process::Command::new("umount").arg(folder.path()).status().unwrap();
+    std::process::Command::new("umount").arg("--lazy").arg(folder.path()).status().unwrap();
     assert!(counters.snapshot().frames_written == 100 && numbers.iter().copied().eq(0..100), "{:?}", counters.snapshot());
 }
 
@@ -280,7 +280,7 @@ fn check_failing_writes(lz4: bool) {
     }
     drop(files);
     let numbers = read_all(folder.path(), "left").1;
-    std::process::Command::new("umount").arg(folder.path()).status().unwrap();
+    std::process::Command::new("umount").arg("--lazy").arg(folder.path()).status().unwrap();
     let counters = counters.snapshot();
     assert!(counters.frames_dropped_disk > 0, "{counters:?}");
     // A file that ended early may have made room for the next.
