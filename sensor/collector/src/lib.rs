@@ -10,6 +10,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed test may panic"))]
 
+mod accept;
 pub mod certificates;
 pub mod faults;
 mod lumberjack;

@@ -20,6 +20,23 @@ pub struct Invalid {
     reason: String,
 }
 
+/// libpcap's program for Ethernet frames.
+///
+/// # Errors
+/// libpcap's reason.
+pub fn program(text: &str) -> Result<BpfProgram, String> {
+    Capture::dead(Linktype::ETHERNET).and_then(|handle| handle.compile(text, true)).map_err(reason)
+}
+
+/// What libpcap says of an error, without the name that its library gives it.
+#[must_use]
+pub fn reason(error: pcap::Error) -> String {
+    match error {
+        pcap::Error::PcapError(text) => text,
+        other => other.to_string(),
+    }
+}
+
 impl Filter {
     /// Compiles a filter; nothing for an empty text or one of blanks.
     ///
@@ -30,14 +47,7 @@ impl Filter {
         if text.is_empty() {
             return Ok(None);
         }
-        let invalid = |error: pcap::Error| {
-            let reason = match error {
-                pcap::Error::PcapError(text) => text,
-                other => other.to_string(),
-            };
-            Invalid { text: text.to_owned(), reason }
-        };
-        let program = Capture::dead(Linktype::ETHERNET).map_err(invalid)?.compile(text, true).map_err(invalid)?;
+        let program = program(text).map_err(|reason| Invalid { text: text.to_owned(), reason })?;
         Ok(Some(Self { text: text.to_owned(), program, implied: Implied::by(text) }))
     }
 

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use packets::filter::{program, reason};
 use thiserror::Error;
 
 /// One instruction of classic BPF, as in `struct sock_filter`.
@@ -45,9 +46,7 @@ impl Filter {
         if text.is_empty() {
             return Ok(None);
         }
-        let invalid = |error: pcap::Error| Invalid { text: text.to_owned(), reason: reason(&error) };
-        let handle = pcap::Capture::dead(pcap::Linktype::ETHERNET).map_err(invalid)?;
-        let program = handle.compile(text, true).map_err(invalid)?;
+        let program = program(text).map_err(|reason| Invalid { text: text.to_owned(), reason })?;
         Self::read(text, &program).map(Some)
     }
 
@@ -57,7 +56,7 @@ impl Filter {
     /// # Errors
     /// [`Invalid`] with libpcap's reason, which may be that the interface cannot be opened.
     pub fn compile_for_socket(&self, interface: &str) -> Result<Self, Invalid> {
-        let invalid = |error: pcap::Error| Invalid { text: self.text.clone(), reason: reason(&error) };
+        let invalid = |error: pcap::Error| Invalid { text: self.text.clone(), reason: reason(error) };
         let handle = pcap::Capture::from_device(interface).and_then(pcap::Capture::open).map_err(invalid)?;
         let program = handle.compile(&self.text, true).map_err(invalid)?;
         Self::read(&self.text, &program)
@@ -85,13 +84,6 @@ impl Filter {
 impl fmt::Debug for Filter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Filter({:?}, {} instructions)", self.text, self.instructions.len())
-    }
-}
-
-fn reason(error: &pcap::Error) -> String {
-    match error {
-        pcap::Error::PcapError(text) => text.clone(),
-        other => other.to_string(),
     }
 }
 

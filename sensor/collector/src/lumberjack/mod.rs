@@ -14,22 +14,16 @@ use std::time::Duration;
 use ::lumberjack::{Limits, Receiver, encode_ack};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinSet;
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tracing::{info, warn};
 
 pub use stream::stream_of;
 
 use self::store::Store;
+use crate::accept::{HANDSHAKE, accept};
 use crate::faults::{Faults, Lumberjack as Fault};
 use crate::{Counts, Error, Options, tls};
-
-/// Sensors connected at the same time at most; more wait in the kernel's queue.
-const MAX_CONNECTIONS: usize = 256;
-
-/// How long a sensor may take for the TLS handshake.
-const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// After so long without a byte a connection is closed, as Logstash does after 60 seconds by default.
 const IDLE: Duration = Duration::from_secs(300);
@@ -82,40 +76,12 @@ impl Collector {
 
     /// Serves until `stop` is ready; then closes all connections. What was acknowledged is on disk.
     pub async fn run(self, stop: impl Future<Output = ()>) {
-        let mut connections = JoinSet::new();
-        let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-        tokio::pin!(stop);
-        loop {
-            let accepted = async {
-                // Never closed, so it never fails.
-                let permit = Arc::clone(&room).acquire_owned().await.ok();
-                (permit, self.listener.accept().await)
-            };
-            tokio::select! {
-                () = &mut stop => break,
-                Some(_) = connections.join_next(), if !connections.is_empty() => {}
-                (permit, accepted) = accepted => match accepted {
-                    Ok((tcp, peer)) => {
-                        let session = Session {
-                            tls: self.tls.clone(),
-                            store: Arc::clone(&self.store),
-                            counts: self.counts.clone(),
-                            faults: self.faults.clone(),
-                        };
-                        connections.spawn(async move {
-                            session.serve(tcp, peer).await;
-                            drop(permit);
-                        });
-                    }
-                    Err(error) => {
-                        warn!(%error, "cannot accept a connection");
-                        // Out of file descriptors: trying again at once would only spin.
-                        tokio::time::sleep(Duration::from_millis(100)).await;
-                    }
-                },
-            }
-        }
-        connections.shutdown().await;
+        let Self { listener, tls, store, counts, faults, .. } = self;
+        accept(listener, stop, |tcp, peer| {
+            let session = Session { tls: tls.clone(), store: Arc::clone(&store), counts: counts.clone(), faults: faults.clone() };
+            async move { session.serve(tcp, peer).await }
+        })
+        .await;
     }
 }
 

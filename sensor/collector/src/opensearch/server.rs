@@ -10,7 +10,6 @@ use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tracing::{debug, info, warn};
@@ -18,14 +17,11 @@ use tracing::{debug, info, warn};
 use super::routes::Shared;
 use super::store::Store;
 use super::{Options, routes};
+use crate::accept::{HANDSHAKE, accept};
 use crate::{Counts, Error, Faults, tls};
 
-/// Connections at the same time at most; more wait in the kernel's queue.
-const MAX_CONNECTIONS: usize = 256;
 /// Requests in memory at the same time at most, packed and unpacked: a gigabyte if all are as large as they may be.
 const MAX_REQUESTS: usize = 8;
-/// How long a client may take for the TLS handshake.
-const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long a connection may wait for the head of its next request, as nginx has it.
 const IDLE: Duration = Duration::from_secs(75);
 
@@ -82,36 +78,9 @@ impl Server {
 
     /// Serves until `stop` is ready; then closes all connections. What was answered is on disk.
     pub async fn run(self, stop: impl Future<Output = ()>) {
-        let mut connections = JoinSet::new();
-        let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-        let service = routes::router(self.shared);
-        tokio::pin!(stop);
-        loop {
-            let accepted = async {
-                // Never closed, so it never fails.
-                let permit = Arc::clone(&room).acquire_owned().await.ok();
-                (permit, self.listener.accept().await)
-            };
-            tokio::select! {
-                () = &mut stop => break,
-                Some(_) = connections.join_next(), if !connections.is_empty() => {}
-                (permit, accepted) = accepted => match accepted {
-                    Ok((tcp, peer)) => {
-                        let (tls, service) = (self.tls.clone(), service.clone());
-                        connections.spawn(async move {
-                            converse(tcp, peer, tls, service).await;
-                            drop(permit);
-                        });
-                    }
-                    Err(error) => {
-                        warn!(%error, "cannot accept a connection");
-                        // Out of file descriptors: trying again at once would only spin.
-                        tokio::time::sleep(Duration::from_millis(100)).await;
-                    }
-                },
-            }
-        }
-        connections.shutdown().await;
+        let Self { listener, tls, shared, .. } = self;
+        let service = routes::router(shared);
+        accept(listener, stop, |tcp, peer| converse(tcp, peer, tls.clone(), service.clone())).await;
     }
 }
 
