@@ -47,6 +47,7 @@ peers: ebpf ## delivery and collector against OpenSearch's client and other peop
 
 conformance: build ## how many of the peers' expected logs are met; the same captures over a wire give the same rows
 	@python3 "$${CONFORMANCE:-../shared/conformance}/tools/score.py" $(TENREC) --only zeek
+	@python3 "$${CONFORMANCE:-../shared/conformance}/tools/score.py" $(TENREC) --only arkime
 	@TENREC=$(TENREC) sensor/bench/replay "$${CONFORMANCE:-../shared/conformance}"
 
 bench: build ## speed beside tcpdump, and beside Suricata and Zeek where they are installed

@@ -113,8 +113,9 @@ struct Read {
     /// Bytes of one file carved at most
     #[arg(long, value_name = "BYTES", default_value_t = 134_217_728, env = "EXTRACTED_FILE_MAX_BYTES")]
     carve_max_bytes: u64,
-    /// Name of the sensor in sessions
-    #[arg(long, value_name = "NAME", default_value = "tenrec", env = "PCAP_NODE_NAME")]
+    /// Name of the sensor in sessions. A capture has none: unless one is given it is `test`, as in the sessions that Arkime's own
+    /// suite expects, with which ours are compared
+    #[arg(long, value_name = "NAME", default_value = "test", env = "PCAP_NODE_NAME")]
     node: String,
     /// Makes uids: the same seed and capture give the same uids
     #[arg(long, value_name = "N", default_value_t = 0)]
