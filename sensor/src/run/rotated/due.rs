@@ -3,7 +3,7 @@
 //! ```text
 //! logs.folder/captures/analysed       names of captures whose results are complete, a line each
 //! ```
-//! The list outlives the results, which are deleted by age, and forgets captures that are gone when it is opened.
+//! The list outlives the results, which are deleted by age. It forgets the oldest when it is opened and has become long.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -20,6 +20,8 @@ use super::{OWN, Options, PARTIAL, WATCHED, sync_folder};
 use crate::pcap::FileEvent;
 
 const LIST: &str = "analysed";
+/// Captures that are listed at most: years of them, and more than any disk keeps.
+const MOST_LISTED: usize = 100_000;
 const PROCESSED: &str = "processed";
 /// How often the watched folder is looked at.
 const LOOK: Duration = Duration::from_secs(2);
@@ -75,9 +77,21 @@ impl Due {
         // A torn last line is of a capture whose results are there: it is found again.
         let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         let text = String::from_utf8_lossy(text.get(..whole).unwrap_or_default()).into_owned();
-        let analysed: HashSet<String> = text.lines().map(str::to_owned).collect();
+        let lines: Vec<&str> = text.lines().collect();
+        let newest = lines.get(lines.len().saturating_sub(MOST_LISTED)..).unwrap_or_default();
+        let analysed: HashSet<String> = newest.iter().map(|line| (*line).to_owned()).collect();
+        if newest.len() < lines.len() {
+            let shorter = path.with_extension("new");
+            let mut file = File::create(&shorter)?;
+            newest.iter().try_for_each(|line| writeln!(file, "{line}"))?;
+            file.sync_all()?;
+            fs::rename(&shorter, &path)?;
+            sync_folder(&options.folder)?;
+        }
         let list = OpenOptions::new().create(true).append(true).open(&path)?;
-        list.set_len(whole as u64)?;
+        if newest.len() == lines.len() {
+            list.set_len(whole as u64)?;
+        }
         let (captures, watched) = (options.captures.clone(), options.watched.clone());
         Ok(Self { queue: VecDeque::new(), analysed, list, captures, watched, looked: None, seen: HashMap::new(), future: HashMap::new() })
     }
@@ -233,14 +247,11 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn a_file_from_the_future_is_complete_when_it_has_been_the_same_for_long_enough() {
-        let folder = tempfile::tempdir().unwrap();
-        let watched = folder.path().join("watched");
-        let options = Options {
+    fn options(folder: &Path, watched: Option<PathBuf>) -> Options {
+        Options {
             captures: None,
-            watched: Some(watched.clone()),
-            folder: folder.path().join("logs"),
+            watched,
+            folder: folder.join("logs"),
             analysis: analyze::Options::default(),
             rules: Arc::default(),
             format: analyze::log::Format::Json,
@@ -250,7 +261,32 @@ mod tests {
             budget_bytes: 0,
             share: Arc::default(),
             own: crossbeam_channel::bounded(1).0,
-        };
+        }
+    }
+
+    #[test]
+    fn the_list_forgets_a_torn_line_and_the_oldest_when_it_is_long() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = options(folder.path(), None);
+        drop(Due::open(&options).unwrap());
+        let list = options.folder.join(LIST);
+        fs::write(&list, "one\ntwo\nthr").unwrap();
+        let mut due = Due::open(&options).unwrap();
+        assert_eq!(due.analysed, HashSet::from(["one".to_owned(), "two".to_owned()]));
+        due.done(&Source { kind: OWN, path: "/x/three".into(), name: "three".to_owned() }).unwrap();
+        assert_eq!(fs::read_to_string(&list).unwrap(), "one\ntwo\nthree\n");
+        let long: String = (0..MOST_LISTED + 3).map(|number| format!("{number}\n")).collect();
+        fs::write(&list, long).unwrap();
+        let due = Due::open(&options).unwrap();
+        assert!(due.analysed.len() == MOST_LISTED && !due.analysed.contains("2") && due.analysed.contains("3"));
+        assert!(fs::read_to_string(&list).unwrap().starts_with("3\n4\n"));
+    }
+
+    #[test]
+    fn a_file_from_the_future_is_complete_when_it_has_been_the_same_for_long_enough() {
+        let folder = tempfile::tempdir().unwrap();
+        let watched = folder.path().join("watched");
+        let options = options(folder.path(), Some(watched.clone()));
         let mut due = Due::open(&options).unwrap();
         let path = watched.join("a.pcap");
         fs::write(&path, "x").unwrap();
