@@ -23,7 +23,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use analyze::{Frame, Notice, Position, files::Chunk};
@@ -45,6 +45,8 @@ use crate::{
 
 /// How long it rests when nothing is due.
 const REST: Duration = Duration::from_millis(250);
+/// How often all results are weighed, unless room is asked for.
+const WEIGH: Duration = Duration::from_secs(5);
 /// Frames between two looks at what was found.
 const FRAMES_PER_BATCH: u32 = 256;
 /// Niceness of the analysis: everything else comes first.
@@ -104,7 +106,7 @@ pub fn start(
     stop: Arc<AtomicBool>,
 ) -> io::Result<JoinHandle<()>> {
     let due = Due::open(&options)?;
-    let follower = Follower { options, due, chunks, places, written, stop };
+    let follower = Follower { options, due, chunks, places, written, stop, weighed: None };
     thread::Builder::new().name("rotated".to_owned()).spawn(move || follower.run())
 }
 
@@ -115,6 +117,7 @@ struct Follower {
     places: Option<pcap::Sessions>,
     written: Arc<records::Written>,
     stop: Arc<AtomicBool>,
+    weighed: Option<Instant>,
 }
 
 /// What became of a file.
@@ -136,7 +139,10 @@ impl Follower {
                 let note = Notice { at: now(), note: "Tenrec::Not_Analysed", text };
                 let _ = self.options.own.try_send(records::Told::Record(Box::new(note)));
             }
-            self.keep_within_budget();
+            if self.options.share.wanted() > 0 || self.weighed.is_none_or(|weighed| weighed.elapsed() >= WEIGH) {
+                self.weighed = Some(Instant::now());
+                self.keep_within_budget();
+            }
             let Some(source) = self.due.next() else {
                 thread::park_timeout(REST);
                 continue;
