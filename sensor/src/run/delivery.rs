@@ -205,6 +205,11 @@ impl Deliver for Delivery {
     }
 }
 
+/// What the control socket tells of a spool.
+pub(super) fn state_of(stats: &Stats) -> SpoolState {
+    SpoolState { records: stats.waiting, bytes: stats.bytes, acknowledged: stats.acknowledged, lost: stats.lost() }
+}
+
 /// What the control socket tells of the spool and the collector.
 struct Seen {
     stats: Arc<Mutex<Stats>>,
@@ -217,7 +222,7 @@ impl Probe for Seen {
         status.drops.spool += stats.lost();
         status.destinations.push(Destination {
             name: "logs".to_owned(),
-            spool: SpoolState { records: stats.waiting, bytes: stats.bytes, acknowledged: stats.acknowledged, lost: stats.lost() },
+            spool: state_of(&stats),
             collectors: self.state.borrow().iter().map(Into::into).collect(),
             refused: 0,
         });

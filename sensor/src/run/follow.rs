@@ -23,7 +23,7 @@ use regex::bytes::Regex;
 use serde_json::{Map, json};
 use settings::{
     Settings,
-    control::{CollectorState, Destination, SpoolState, Status as Answer},
+    control::{CollectorState, Destination, Status as Answer},
 };
 use spool::{Stats, Writer};
 use tail::{Input, Shape, Tailer};
@@ -192,7 +192,7 @@ impl Probe for Seen {
         status.drops.spool += stats.lost();
         status.destinations.push(Destination {
             name: self.name.to_owned(),
-            spool: SpoolState { records: stats.waiting, bytes: stats.bytes, acknowledged: stats.acknowledged, lost: stats.lost() },
+            spool: delivery::state_of(&stats),
             collectors: (self.collectors)(),
             refused: 0,
         });

@@ -26,7 +26,7 @@ use forward::{
 };
 use settings::{
     Settings,
-    control::{Destination, SpoolState, Status as Answer},
+    control::{Destination, Status as Answer},
 };
 use spool::Stats;
 use tokio::sync::watch;
@@ -34,7 +34,7 @@ use tokio::sync::watch;
 use self::{files::Files, statistics::Statistics};
 use super::{
     Plan, Probe, Service, Status,
-    delivery::{Budgets, open},
+    delivery::{Budgets, open, state_of},
 };
 use crate::pcap::FileEvent;
 
@@ -207,7 +207,7 @@ impl Probe for Seen {
         status.drops.forward += state.refused;
         status.destinations.push(Destination {
             name: self.name.to_owned(),
-            spool: SpoolState { records: stats.waiting, bytes: stats.bytes, acknowledged: stats.acknowledged, lost: stats.lost() },
+            spool: state_of(&stats),
             collectors: state.hosts.iter().map(Into::into).collect(),
             refused: state.refused,
         });
