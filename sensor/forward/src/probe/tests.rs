@@ -113,7 +113,7 @@ async fn a_wrong_password_is_told_before_anything_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let files = certificates::ensure(&folder.path().join("certs"), Keys::Ecdsa).unwrap();
     let indices = folder.path().join("indices");
-    let address = opensearch(&indices, &files, |options| options.user = Some(("sensor".to_owned(), "right".to_owned().into()))).await;
+    let address = opensearch(&indices, &files, |options| options.user = Some(("sensor".to_owned(), "right".to_owned()))).await;
     let as_user = |password: &str| {
         let password = password.to_owned();
         move |to: &mut OpenSearch| (to.user, to.password) = ("sensor".to_owned(), password.into())
