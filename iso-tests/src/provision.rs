@@ -14,7 +14,7 @@ use crate::wizard::{ADMIN, NODE};
 pub(crate) fn settings(central: &Central) -> anyhow::Result<String> {
     let password_hash = hash(ADMIN)?;
     let mut text = format!(
-        "[node]\nname = \"{NODE}\"\n\n[capture]\ninterfaces = [\"{CAPTURE}\"]\n\n[files]\nmode = \"all\"\n\n\
+        "[node]\nname = \"{NODE}\"\n\n[capture]\ninterfaces = [\"{CAPTURE}\"]\n\n[files]\ncarving = \"all\"\n\n\
          [forward]\nenabled = true\nhosts = [\"{CENTRAL}:5044\"]\nca = \"/etc/tenrec/certs/ca.crt\"\n\
          certificate = \"/etc/tenrec/certs/client.crt\"\nkey = \"/etc/tenrec/certs/client.key\"\n\n\
          [opensearch]\nenabled = true\nhosts = [\"https://{CENTRAL}:9200\"]\nca = \"/etc/tenrec/certs/ca.crt\"\n\
