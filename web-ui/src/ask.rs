@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use settings::control::{Client, ClientError, Connection, File, Request, Response, Status};
+use settings::control::{Client, ClientError, Connection, DAEMON, File, Request, Response, Status};
 
 /// Asks for the status.
 pub(crate) async fn status(socket: &Path) -> Result<Status, ClientError> {
@@ -13,7 +13,7 @@ pub(crate) async fn status(socket: &Path) -> Result<Status, ClientError> {
 pub(crate) async fn connections(socket: &Path, limit: usize) -> Result<Vec<Connection>, ClientError> {
     on_a_thread(socket, move |client| match client.ask(&Request::Connections { limit })? {
         Response::Connections { connections } => Ok(connections),
-        _ => Err(ClientError::Mismatch),
+        _ => Err(ClientError::Mismatch(DAEMON)),
     })
     .await
 }
@@ -22,7 +22,7 @@ pub(crate) async fn connections(socket: &Path, limit: usize) -> Result<Vec<Conne
 pub(crate) async fn files(socket: &Path, limit: usize) -> Result<Vec<File>, ClientError> {
     on_a_thread(socket, move |client| match client.ask(&Request::Files { limit })? {
         Response::Files { files } => Ok(files),
-        _ => Err(ClientError::Mismatch),
+        _ => Err(ClientError::Mismatch(DAEMON)),
     })
     .await
 }
@@ -33,5 +33,5 @@ async fn on_a_thread<T: Send + 'static>(
 ) -> Result<T, ClientError> {
     let socket = socket.to_owned();
     let answer = tokio::task::spawn_blocking(move || Client::connect(&socket).and_then(|mut client| ask(&mut client)));
-    answer.await.unwrap_or(Err(ClientError::Mismatch))
+    answer.await.unwrap_or(Err(ClientError::Mismatch(DAEMON)))
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::Sections;
 use crate::url::Url;
-use crate::values::{AnalysisMode, Malcolm, Verify, ZeekFormat};
+use crate::values::{AnalysisMode, InterfaceAddress, Malcolm, Verify, ZeekFormat};
 
 /// A rule that is broken: the key, and what the operator should know about it.
 #[derive(Debug, PartialEq, Eq)]
@@ -140,6 +140,16 @@ pub(crate) fn check(s: &Sections) -> Vec<Broken> {
     rule("viewer.secret_file", s.viewer.secret_file.is_none() || s.viewer.secret.is_empty(), &|| {
         "viewer.secret is set as well: keep one of the two".to_owned()
     });
+    let w = &s.web;
+    rule("web.key", w.certificate.is_none() || w.key.is_some(), &|| "web.certificate is set and its private key is not".to_owned());
+    rule("web.certificate", w.key.is_none() || w.certificate.is_some(), &|| "web.key is set and its certificate is not".to_owned());
+    rule("web.listen", w.listen.ip().is_loopback() || w.certificate.is_some(), &|| {
+        format!(
+            "{} is not this machine alone, and without a certificate all would be read on the way: set web.certificate and web.key",
+            w.listen
+        )
+    });
+    system(&mut rule, s);
     // Two owners of one folder would delete each other's files under budget.
     let owned = [
         ("pcap.folder", &s.pcap.folder),
@@ -153,6 +163,47 @@ pub(crate) fn check(s: &Sections) -> Vec<Broken> {
         }
     }
     broken
+}
+
+fn system(rule: &mut impl FnMut(&'static str, bool, &dyn Fn() -> String), s: &Sections) {
+    let y = &s.system;
+    // RFC 1123 §2.1: a label is 63 characters at most and neither begins nor ends with a hyphen.
+    let label = |name: &str| (1..=63).contains(&name.len()) && !name.starts_with('-') && !name.ends_with('-');
+    let is_name = |name: &str| is_host_name(name) && name.split('.').all(label);
+    rule("system.host_name", y.host_name.is_empty() || (is_name(&y.host_name) && y.host_name.len() <= 64), &|| {
+        format!("{:?} is not a host name: letters, digits and '-' in parts divided by '.', at most 64", y.host_name)
+    });
+    let is_mac =
+        |text: &str| text.split(':').count() == 6 && text.split(':').all(|byte| byte.len() == 2 && u8::from_str_radix(byte, 16).is_ok());
+    rule("system.management", y.management.is_empty() || is_interface_name(&y.management) || is_mac(&y.management), &|| {
+        format!("{:?} is neither an interface name nor a MAC address", y.management)
+    });
+    rule("system.management", !s.capture.interfaces.contains(&y.management), &|| {
+        format!("{} is captured from (capture.interfaces): the web UI needs another", y.management)
+    });
+    if let InterfaceAddress::Fixed { address, .. } = y.address {
+        rule("system.gateway", y.gateway.is_none_or(|gateway| gateway.is_ipv4() == address.is_ipv4() && gateway != address), &|| {
+            "the gateway is another host with an address of the same kind as system.address".to_owned()
+        });
+    }
+    let bad_server = y.time_servers.iter().find(|server| !is_host_name(server) && server.parse::<std::net::IpAddr>().is_err());
+    rule("system.time_servers", bad_server.is_none(), &|| {
+        format!("{:?} is neither a host name nor an address", bad_server.map_or("", String::as_str))
+    });
+    // A line of authorized_keys: options in front of the key are not taken.
+    let is_key = |line: &&String| {
+        let kind = line.split(' ').next().unwrap_or_default();
+        let known = kind.starts_with("ssh-") || kind.starts_with("ecdsa-sha2-") || kind.starts_with("sk-");
+        known && line.split(' ').nth(1).is_some_and(|key| key.len() >= 16) && !line.chars().any(char::is_control)
+    };
+    let bad_key = y.ssh_keys.iter().find(|line| !is_key(line));
+    rule("system.ssh_keys", bad_key.is_none(), &|| {
+        format!("{:?} is not a public key: the line of a .pub file of OpenSSH", bad_key.map_or("", String::as_str))
+    });
+    rule("system.ssh", !y.ssh || !y.ssh_keys.is_empty(), &|| "nobody could log in: set system.ssh_keys".to_owned());
+    rule("system.update_url", y.update_url.as_ref().is_none_or(|url| url.starts_with("https://") && url.len() > 8), &|| {
+        "updates come over https: write it like https://updates.example.org/tenrec/".to_owned()
+    });
 }
 
 fn range(rule: &mut impl FnMut(&'static str, bool, &dyn Fn() -> String), key: &'static str, value: u64, low: u64, high: u64) {

@@ -9,10 +9,12 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed test may panic"))]
 
+pub mod appliance;
 mod check;
 pub mod control;
 mod environment;
 mod error;
+pub mod lines;
 mod model;
 mod secret;
 mod section;
@@ -30,15 +32,15 @@ use toml::de::{DeTable, DeValue};
 pub use environment::{OVERRIDES, Override};
 pub use error::{Error, Place, Problem};
 pub use model::{
-    Analysis, Capture, Collector, Control, Disk, Files, Forward, Logs, Metrics, Node, OpenSearch, Pcap, Scan, Spool, Tail, Viewer, Watch,
-    Web,
+    Analysis, Capture, Collector, Control, Disk, Files, Forward, Logs, Metrics, Node, OpenSearch, Pcap, Scan, Spool, System, Tail, Viewer,
+    Watch, Web,
 };
 pub use secret::Secret;
 pub use section::{Key, Section};
 pub use url::Url;
 pub use values::{
-    AnalysisMode, CaptureMode, CarvingMode, ClientCertificates, Compression, Host, Malcolm, Network, Preservation, Profile, TlsVersion,
-    Verify, ZeekFormat,
+    AnalysisMode, CaptureMode, CarvingMode, ClientCertificates, Compression, Host, InterfaceAddress, Malcolm, Network, Preservation,
+    Profile, TlsVersion, Verify, ZeekFormat,
 };
 
 /// Where the settings are when no path is given.
@@ -62,6 +64,7 @@ pub static SECTIONS: &[Section] = &[
     Spool::SECTION,
     Control::SECTION,
     Web::SECTION,
+    System::SECTION,
     Viewer::SECTION,
     Collector::SECTION,
 ];
@@ -87,6 +90,7 @@ pub struct Sections {
     pub spool: Spool,
     pub control: Control,
     pub web: Web,
+    pub system: System,
     pub viewer: Viewer,
     pub collector: Collector,
 }

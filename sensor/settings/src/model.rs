@@ -6,8 +6,8 @@ use crate::secret::Secret;
 use crate::section::section;
 use crate::url::Url;
 use crate::values::{
-    AnalysisMode, CaptureMode, CarvingMode, ClientCertificates, Compression, Host, Malcolm, Network, Preservation, Profile, TlsVersion,
-    Verify, ZeekFormat,
+    AnalysisMode, CaptureMode, CarvingMode, ClientCertificates, Compression, Host, InterfaceAddress, Malcolm, Network, Preservation,
+    Profile, TlsVersion, Verify, ZeekFormat,
 };
 
 section! {
@@ -285,8 +285,47 @@ section! {
 section! {
     /// The web UI (`tenrec-web`).
     pub struct Web as "web" {
-        /// Address and port it listens on.
+        /// Address and port it listens on. Beyond this machine it wants a certificate and a password.
         pub listen: std::net::SocketAddr = std::net::SocketAddr::from(([127, 0, 0, 1], 8080));
+        /// Certificate chain of HTTPS (PEM); unset serves HTTP, on a loopback address alone.
+        pub certificate: Option<PathBuf> = None, shown as "\"/etc/tenrec/web.crt\"";
+        /// Its private key.
+        pub key: Option<PathBuf> = None, shown as "\"/etc/tenrec/web.key\"";
+        /// File with the hash of the administrator's password (argon2id; `tenrec-web password` writes one). While it is
+        /// missing nobody can log in.
+        pub password_file: PathBuf = PathBuf::from("/etc/tenrec/web.password");
+        /// Names, beside its addresses and the machine's own name, by which browsers may ask for it.
+        pub names: Vec<String> = Vec::new();
+    }
+}
+
+section! {
+    /// The appliance under the sensor: heeded where Tenrec was installed from its image, and nowhere else.
+    pub struct System as "system" {
+        /// Name of the machine; empty takes `tenrec-` with the end of the management interface's MAC address.
+        pub host_name: String = String::new();
+        /// Interface by which the web UI is reached and records leave, by name or MAC address; empty takes the first wired
+        /// one with a link. It is never captured from.
+        pub management: String = String::new();
+        /// Its address: `dhcp`, or an address with prefix length such as `192.0.2.7/24`. Without an answer to DHCP it has a
+        /// link-local one (169.254.0.0/16).
+        pub address: InterfaceAddress = InterfaceAddress::Dhcp;
+        /// Default gateway, with a fixed address; unset for none.
+        pub gateway: Option<std::net::IpAddr> = None, shown as "\"192.0.2.1\"";
+        /// Name servers; none takes those that DHCP names.
+        pub name_servers: Vec<std::net::IpAddr> = Vec::new();
+        /// Time servers, by name or address; none takes those that DHCP names.
+        pub time_servers: Vec<String> = Vec::new();
+        /// Whether SSH is offered on the management interface, to the keys below and to no password.
+        pub ssh: bool = false;
+        /// Public keys of who may log in as `tenrec-admin`, one line of OpenSSH each.
+        pub ssh_keys: Vec<String> = Vec::new();
+        /// Address (https) of a list of update bundles, a `latest.json`; unset asks for none.
+        pub update_url: Option<String> = None, shown as "\"https://updates.example.org/tenrec/\"";
+        /// Certificate of the CA of that address (PEM); unset trusts the system's.
+        pub update_ca: Option<PathBuf> = None, shown as "\"/etc/tenrec/certs/updates.crt\"";
+        /// Minisign public keys of updates, beside the one that is built in.
+        pub update_keys: Vec<String> = Vec::new();
     }
 }
 

@@ -26,6 +26,11 @@ impl Secret {
     }
 }
 
+/// Writes the text of a secret: for the requests that exist to hand one over, by `serialize_with`.
+pub(crate) fn revealed<S: Serializer>(secret: &Secret, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(secret.reveal())
+}
+
 impl From<String> for Secret {
     fn from(text: String) -> Self {
         Self(text)

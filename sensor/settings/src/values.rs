@@ -239,6 +239,50 @@ impl fmt::Display for Network {
     }
 }
 
+/// How the management interface has its address.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum InterfaceAddress {
+    /// DHCP, and a link-local address where nobody answers.
+    #[default]
+    Dhcp,
+    /// This one.
+    Fixed {
+        /// The host's address, not the network's.
+        address: IpAddr,
+        /// Length of the prefix in bits: 1 to 32 for IPv4, 1 to 128 for IPv6.
+        prefix: u8,
+    },
+}
+
+impl FromStr for InterfaceAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text:?} is not an address for an interface: write \"dhcp\", or it with its prefix like 192.0.2.7/24");
+        if text.trim().eq_ignore_ascii_case("dhcp") {
+            return Ok(Self::Dhcp);
+        }
+        let (address, prefix) = text.trim().split_once('/').ok_or_else(wrong)?;
+        let address: IpAddr = address.parse().map_err(|_| wrong())?;
+        let widest = if address.is_ipv4() { 32 } else { 128 };
+        let prefix = prefix.parse().ok().filter(|bits| (1..=widest).contains(bits)).ok_or_else(wrong)?;
+        if address.is_unspecified() || address.is_multicast() || address.is_loopback() {
+            return Err(wrong());
+        }
+        Ok(Self::Fixed { address, prefix })
+    }
+}
+
+impl fmt::Display for InterfaceAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dhcp => f.write_str("dhcp"),
+            Self::Fixed { address, prefix } => write!(f, "{address}/{prefix}"),
+        }
+    }
+}
+
 /// A host and a port, `name:port`, `192.0.2.1:port` or `[2001:db8::1]:port`. Without a port, 5044 (Beats).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -316,7 +360,7 @@ macro_rules! as_text {
     )* };
 }
 pub(crate) use as_text;
-as_text!(Network, Host);
+as_text!(Network, InterfaceAddress, Host);
 
 #[cfg(test)]
 mod tests {
@@ -338,6 +382,16 @@ mod tests {
     fn wrong_networks_are_refused_with_an_example() {
         for text in ["", "10.0.0.0/33", "fd00::/129", "10.0.0/8", "ten/8", "10.0.0.0/-1"] {
             assert!(text.parse::<Network>().unwrap_err().contains("10.0.0.0/8"), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_interface_has_its_address_by_dhcp_or_with_a_prefix() {
+        for text in ["dhcp", "192.0.2.7/24", "2001:db8::7/64"] {
+            assert_eq!(text.parse::<InterfaceAddress>().unwrap().to_string(), text);
+        }
+        for text in ["", "192.0.2.7", "192.0.2.7/0", "192.0.2.7/33", "127.0.0.1/8", "224.0.0.1/4", "0.0.0.0/0", "static"] {
+            assert!(text.parse::<InterfaceAddress>().unwrap_err().contains("192.0.2.7/24"), "{text}");
         }
     }
 

@@ -1,49 +1,20 @@
 //! A blocking client of the control socket, for the command line and for threads that may wait.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use super::{MAX_LINE, Request, Response, Status, decode, encode};
+use super::{Request, Response, Status};
+use crate::lines::{ClientError, Lines, Server};
 
-/// Why the daemon could not be asked.
-#[derive(Debug, thiserror::Error)]
-pub enum ClientError {
-    /// Nobody listens.
-    #[error("the Tenrec daemon is not running, or not listening on {}: see `systemctl status tenrec`", path.display())]
-    NotRunning {
-        /// The socket.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// The socket exists and may not be used.
-    #[error("no permission to use {}: run as root or join its group", path.display())]
-    NotPermitted {
-        /// The socket.
-        path: PathBuf,
-    },
-    /// The conversation broke off.
-    #[error("the Tenrec daemon did not answer")]
-    Silent(#[source] io::Error),
-    /// The answer was no answer.
-    #[error("the Tenrec daemon's answer is not understood: is it of another version?")]
-    Garbled(#[source] serde_json::Error),
-    /// The daemon refused.
-    #[error("{0}")]
-    Refused(String),
-    /// The daemon answered something else than was asked.
-    #[error("the Tenrec daemon answered another question: is it of another version?")]
-    Mismatch,
-}
+/// Whom this client asks.
+pub const DAEMON: Server = Server { name: "Tenrec daemon", unit: "tenrec" };
+
+/// How long the daemon may take.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A connection to the daemon.
 #[derive(Debug)]
-pub struct Client {
-    stream: BufReader<UnixStream>,
-}
+pub struct Client(Lines);
 
 impl Client {
     /// Connects to the socket at `path`; every later read and write waits 5 seconds at most.
@@ -51,13 +22,7 @@ impl Client {
     /// # Errors
     /// When there is no daemon, or it may not be asked.
     pub fn connect(path: &Path) -> Result<Self, ClientError> {
-        let stream = UnixStream::connect(path).map_err(|source| match source.kind() {
-            io::ErrorKind::PermissionDenied => ClientError::NotPermitted { path: path.to_owned() },
-            _ => ClientError::NotRunning { path: path.to_owned(), source },
-        })?;
-        let patience = Some(Duration::from_secs(5));
-        stream.set_read_timeout(patience).and_then(|()| stream.set_write_timeout(patience)).map_err(ClientError::Silent)?;
-        Ok(Self { stream: BufReader::new(stream) })
+        Lines::connect(DAEMON, path, PATIENCE).map(Self)
     }
 
     /// Asks and waits for the answer.
@@ -65,15 +30,7 @@ impl Client {
     /// # Errors
     /// When the daemon falls silent, answers garbage, or refuses.
     pub fn ask(&mut self, request: &Request) -> Result<Response, ClientError> {
-        let line = encode(request).map_err(ClientError::Garbled)?;
-        self.stream.get_mut().write_all(&line).map_err(ClientError::Silent)?;
-        let mut answer = Vec::new();
-        let limit = u64::try_from(MAX_LINE).unwrap_or(u64::MAX);
-        self.stream.by_ref().take(limit).read_until(b'\n', &mut answer).map_err(ClientError::Silent)?;
-        if answer.last() != Some(&b'\n') {
-            return Err(ClientError::Silent(io::ErrorKind::UnexpectedEof.into()));
-        }
-        match decode(&answer).map_err(ClientError::Garbled)? {
+        match self.0.ask(request)? {
             Response::Error { message } => Err(ClientError::Refused(message)),
             response => Ok(response),
         }
@@ -86,14 +43,16 @@ impl Client {
     pub fn status(&mut self) -> Result<Status, ClientError> {
         match self.ask(&Request::Status)? {
             Response::Status(status) => Ok(*status),
-            _ => Err(ClientError::Mismatch),
+            _ => Err(ClientError::Mismatch(DAEMON)),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead as _, BufReader, Write as _};
     use std::os::unix::net::UnixListener;
+    use std::path::PathBuf;
     use std::thread;
 
     use super::*;
@@ -125,9 +84,9 @@ mod tests {
     #[test]
     fn a_daemon_that_hangs_up_or_babbles_is_told_apart() {
         let (_folder, path) = daemon(&["{\"respo"]);
-        assert!(matches!(Client::connect(&path).unwrap().status(), Err(ClientError::Silent(_))));
+        assert!(matches!(Client::connect(&path).unwrap().status(), Err(ClientError::Silent(..))));
         let (_folder, path) = daemon(&["hello\n"]);
-        assert!(matches!(Client::connect(&path).unwrap().status(), Err(ClientError::Garbled(_))));
+        assert!(matches!(Client::connect(&path).unwrap().status(), Err(ClientError::Garbled(..))));
     }
 
     #[test]

@@ -1,25 +1,14 @@
 //! The control socket: what `tenrec status` and the web UI may ask the daemon, and what it answers.
-//!
-//! ```text
-//! client -> daemon   one Request  as a JSON object, newline
-//! daemon -> client   one Response as a JSON object, newline
-//! ```
-//!
-//! A connection carries any number of pairs, in order. A line has at most [`MAX_LINE`] bytes on either side. Types are
-//! additive: whoever reads ignores what it does not know, whoever writes keeps the names. No part of this knows async:
-//! the daemon brings its own runtime and uses [`encode`] and [`decode`].
+//! One message a line: see [`crate::lines`].
 
 mod client;
 
 use std::collections::BTreeMap;
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-pub use client::{Client, ClientError};
-
-/// Bytes of one line at most: room for 1000 connections or files of generous width, no more than a client should hold.
-pub const MAX_LINE: usize = 4 << 20;
+pub use crate::lines::{ClientError, MAX_LINE, decode, encode};
+pub use client::{Client, DAEMON};
 
 /// Rows of one answer at most.
 pub const MAX_ROWS: usize = 1000;
@@ -367,24 +356,6 @@ pub struct File {
     pub verdict: String,
     /// Rules and signatures that matched, `scanner:name`.
     pub rules: Vec<String>,
-}
-
-/// A message as one line with its newline.
-///
-/// # Errors
-/// When `message` cannot be written as JSON, which these types always can.
-pub fn encode<T: Serialize>(message: &T) -> Result<Vec<u8>, serde_json::Error> {
-    let mut line = serde_json::to_vec(message)?;
-    line.push(b'\n');
-    Ok(line)
-}
-
-/// A message from one line, with or without its newline.
-///
-/// # Errors
-/// When the line is not such a message.
-pub fn decode<T: DeserializeOwned>(line: &[u8]) -> Result<T, serde_json::Error> {
-    serde_json::from_slice(line)
 }
 
 #[cfg(test)]
