@@ -33,32 +33,31 @@ pub(crate) struct Progress {
     places: Places,
     job: Job,
     written: Instant,
-    /// Whether the steps are also printed, for a console.
-    printed: bool,
 }
 
 impl Progress {
     /// Begins a job: `apply`, `install`, `update`.
     pub(crate) fn begin(places: &Places, name: &str) -> Self {
         let job = Job { name: name.to_owned(), ..Job::default() };
-        let this = Self { places: places.clone(), job, written: Instant::now(), printed: false };
+        let this = Self { places: places.clone(), job, written: Instant::now() };
         this.write();
         this
     }
 
-    /// Prints each step as a line, too.
-    pub(crate) fn printed(mut self) -> Self {
-        self.printed = true;
-        self
+    /// Goes on with a job that `serve` began, in the process that does the work.
+    pub(crate) fn go_on(places: &Places, name: &str) -> Self {
+        let job = read(&file(places));
+        let mut this = Self::begin(places, name);
+        if job.name == name && !job.over {
+            this.job = job;
+        }
+        this
     }
 
     /// The next step, in words for the operator.
     pub(crate) fn step(&mut self, what: impl Into<String>) {
         let what = what.into();
         tracing::info!(job = self.job.name, step = what);
-        if self.printed {
-            println!("  {what}");
-        }
         self.job.fraction = None;
         if self.job.steps.len() < MAX_STEPS {
             self.job.steps.push(JobStep { what, began: now(), remark: String::new() });
@@ -69,9 +68,6 @@ impl Progress {
     /// What should be known of the current step though it did not fail.
     pub(crate) fn remark(&mut self, remark: impl Into<String>) {
         let remark = remark.into();
-        if self.printed {
-            println!("    {remark}");
-        }
         if let Some(step) = self.job.steps.last_mut() {
             if !step.remark.is_empty() {
                 step.remark.push_str("; ");

@@ -10,8 +10,12 @@ mod certificate;
 mod clock;
 mod console;
 mod data;
+mod disks;
+mod esp;
 mod files;
 mod firewall;
+mod grubenv;
+mod install;
 mod interfaces;
 mod job;
 mod medium;
@@ -63,6 +67,8 @@ enum Command {
     Provision,
     /// Show address, certificate and setup code on this terminal, for ever
     Console,
+    /// Install to a disk as tenrec-appliance.service was asked to
+    Install,
     /// Read a password on standard input and print its hash, as web.password in a settings file wants it
     HashPassword,
 }
@@ -91,6 +97,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Data => data::run(&places),
         Command::Provision => provision::run(&places),
         Command::Console => console::show(&places),
+        Command::Install => install::run(&places),
         Command::HashPassword => {
             let mut password = String::new();
             std::io::stdin().take(4096).read_to_string(&mut password).context("no password on standard input")?;

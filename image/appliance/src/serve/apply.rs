@@ -16,7 +16,7 @@ use crate::places::Places;
 use crate::{services, setup};
 
 /// For whom settings are: the users of all our units are in this group, or reach it by their unit.
-pub(crate) const SETTINGS_ACCESS: Access = Access::PUBLIC;
+pub(crate) const SETTINGS_ACCESS: Access = Access::group("tenrec");
 
 /// A former state of /etc/tenrec, as far as an application of settings changes it.
 struct Former {
