@@ -3,6 +3,7 @@
 mod collect;
 mod find;
 mod follow;
+mod probe;
 mod service;
 mod view;
 
@@ -44,6 +45,8 @@ enum Command {
     Status(Status),
     /// Say what is wrong with the settings
     Check(Settings),
+    /// Try every link to the collector once, and say in plain words what fails
+    Probe(probe::Probe),
     /// Write the default settings to standard output, each explained
     Settings,
     /// Follow log files of other programs and forward their lines, as Filebeat does with the same configuration
@@ -168,6 +171,7 @@ fn main() -> ExitCode {
         Command::Forward(args) => follow::run(args),
         Command::Collector(args) => service::with_settings(args.settings.clone().as_deref(), |settings, _| collect::run(args, settings)),
         Command::Pcap(args) => service::with_settings(args.settings.as_deref(), |settings, _| find::run(&args, settings)),
+        Command::Probe(args) => service::with_settings(args.settings.as_deref(), |settings, _| probe::run(&args, settings)),
         Command::Viewer(args) => service::with_settings(args.settings.as_deref(), |settings, _| view::run(&args, settings)),
         Command::Scan(args) => scan::main(args),
         Command::Completions { shell } => {

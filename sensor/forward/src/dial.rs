@@ -1,11 +1,13 @@
 //! A connection to a collector: its name resolved, TCP, TLS as the settings want it; and why there is none, in plain words.
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use settings::Host;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -27,36 +29,59 @@ pub(crate) enum Stream {
 /// # Errors
 /// What failed and which key to look at.
 pub(crate) async fn dial(host: &Host, encrypted: bool, trust: Trust<'_>, patience: Duration) -> Result<Stream, String> {
-    let section = trust.section();
-    let address = host.to_string();
     let config = if encrypted { Some(tls::client_config(trust)?) } else { None };
+    let found = resolve(host, trust, patience).await?;
+    let tcp = reach(host, &found, trust, patience).await?;
+    match config {
+        None => Ok(Stream::Plain(tcp)),
+        Some(config) => shake_hands(host, tcp, config, trust, patience).await.map(|stream| Stream::Tls(Box::new(stream))),
+    }
+}
+
+/// The addresses of `host`, at least one.
+pub(crate) async fn resolve(host: &Host, trust: Trust<'_>, patience: Duration) -> Result<Vec<SocketAddr>, String> {
+    let section = trust.section();
     let unresolved = |cause: String| format!("the name {} is not resolved{cause}: check {section}.hosts and the name servers", host.name());
-    let found = timeout(patience, lookup_host((host.name(), host.port())))
+    let found: Vec<_> = timeout(patience, lookup_host((host.name(), host.port())))
         .await
         .map_err(|_| unresolved(String::new()))?
-        .map_err(|error| unresolved(format!(" ({error})")))?;
-    let mut failure = format!("the name {} has no address: check {section}.hosts", host.name());
+        .map_err(|error| unresolved(format!(" ({error})")))?
+        .collect();
+    if found.is_empty() { Err(format!("the name {} has no address: check {section}.hosts", host.name())) } else { Ok(found) }
+}
+
+/// A connection to the first address that takes one.
+pub(crate) async fn reach(host: &Host, found: &[SocketAddr], trust: Trust<'_>, patience: Duration) -> Result<TcpStream, String> {
+    let mut failure = String::new();
     for candidate in found {
         let dialled = timeout(patience, TcpStream::connect(candidate)).await;
-        let tcp = match dialled.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
-            Ok(tcp) => tcp,
-            Err(error) => {
-                failure = tls::explain(&error, trust, &address);
-                continue;
+        match dialled.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+            Ok(tcp) => {
+                // A sensor that cannot set it still works.
+                let _ = tcp.set_nodelay(true);
+                return Ok(tcp);
             }
-        };
-        // A sensor that cannot set it still works.
-        let _ = tcp.set_nodelay(true);
-        let Some(config) = config else { return Ok(Stream::Plain(tcp)) };
-        let name = ServerName::try_from(host.name().to_owned())
-            .map_err(|_| format!("{} is not a name that TLS can use: check {section}.hosts", host.name()))?;
-        return timeout(patience, TlsConnector::from(Arc::new(config)).connect(name, tcp))
-            .await
-            .map_err(|_| format!("{address} does not shake hands: is another service on that port? check {section}.hosts"))?
-            .map(|stream| Stream::Tls(Box::new(stream)))
-            .map_err(|error| tls::explain(&error, trust, &address));
+            Err(error) => failure = tls::explain(&error, trust, &host.to_string()),
+        }
     }
     Err(failure)
+}
+
+/// TLS over a connection.
+pub(crate) async fn shake_hands(
+    host: &Host,
+    tcp: TcpStream,
+    config: ClientConfig,
+    trust: Trust<'_>,
+    patience: Duration,
+) -> Result<TlsStream<TcpStream>, String> {
+    let section = trust.section();
+    let name = ServerName::try_from(host.name().to_owned())
+        .map_err(|_| format!("{} is not a name that TLS can use: check {section}.hosts", host.name()))?;
+    timeout(patience, TlsConnector::from(Arc::new(config)).connect(name, tcp))
+        .await
+        .map_err(|_| format!("{host} does not shake hands: is another service on that port? check {section}.hosts"))?
+        .map_err(|error| tls::explain(&error, trust, &host.to_string()))
 }
 
 impl AsyncRead for Stream {

@@ -18,6 +18,7 @@ mod event;
 mod forwarder;
 mod intake;
 pub mod opensearch;
+mod probe;
 mod session;
 mod shipper;
 mod state;
@@ -27,6 +28,7 @@ pub use dealer::PIPELINE;
 pub use event::Envelope;
 pub use forwarder::Forwarder;
 pub use intake::Intake;
+pub use probe::probe;
 pub use shipper::Shipper;
 pub use state::{Phase, State};
 

@@ -62,6 +62,11 @@ impl<'a> From<&'a OpenSearch> for Trust<'a> {
 }
 
 impl Trust<'_> {
+    /// Whether the peer's certificate is looked at.
+    pub(crate) fn is_checked(&self) -> bool {
+        self.verify != Verify::None
+    }
+
     /// The section's name in `tenrec.toml`.
     pub(crate) fn section(&self) -> &'static str {
         self.section
@@ -216,10 +221,24 @@ pub(crate) fn explain<'a>(error: &io::Error, settings: impl Into<Trust<'a>>, hos
         rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => {
             format!("the certificate of {host} is not signed by the CA in {ca}: check {section}.ca")
         }
-        rustls::Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
+        rustls::Error::InvalidCertificate(CertificateError::ExpiredContext { time, not_after }) => {
+            format!(
+                "the certificate of {host} has expired ({}; this sensor's clock says {}): renew it, or set the clock right",
+                day(*not_after),
+                day(*time)
+            )
+        }
+        rustls::Error::InvalidCertificate(CertificateError::Expired) => {
             format!("the certificate of {host} has expired: renew it, or check this sensor's clock")
         }
-        rustls::Error::InvalidCertificate(CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. }) => {
+        rustls::Error::InvalidCertificate(CertificateError::NotValidYetContext { time, not_before }) => {
+            format!(
+                "the certificate of {host} is not valid yet (from {} on; this sensor's clock says {}): set the clock right",
+                day(*not_before),
+                day(*time)
+            )
+        }
+        rustls::Error::InvalidCertificate(CertificateError::NotValidYet) => {
             format!("the certificate of {host} is not valid yet: check this sensor's clock")
         }
         rustls::Error::InvalidCertificate(CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }) => {
@@ -240,4 +259,10 @@ pub(crate) fn explain<'a>(error: &io::Error, settings: impl Into<Trust<'a>>, hos
         rustls::Error::InvalidMessage(_) => format!("{host} does not speak TLS: set {plain}, or turn TLS on at the collector"),
         other => format!("TLS with {host} failed: {other}"),
     }
+}
+
+fn day(time: UnixTime) -> String {
+    let second = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+    jiff::Timestamp::from_second(second)
+        .map_or_else(|_| "an unknown day".to_owned(), |time| time.strftime("%Y-%m-%d %H:%M UTC").to_string())
 }

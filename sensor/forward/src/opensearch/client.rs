@@ -18,7 +18,7 @@ use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 use super::answer::FILTER;
-use crate::dial::dial;
+use crate::dial::{Stream, dial};
 use crate::tls::Trust;
 
 /// Bytes of an answer at most: of ten thousand documents, each refused with a long reason.
@@ -48,6 +48,8 @@ pub(crate) struct Reply {
     pub(crate) status: StatusCode,
     /// How long the host asks to be left alone.
     pub(crate) retry_after: Option<Duration>,
+    /// When it says that it answered.
+    pub(crate) date: Option<String>,
     pub(crate) body: Bytes,
 }
 
@@ -66,8 +68,16 @@ impl Client {
     /// # Errors
     /// In plain words, with the key to look at.
     pub(crate) async fn connect(settings: &OpenSearch, url: &Url, connect: Duration, patience: Duration) -> Result<Self, String> {
-        let authorization = authorization(settings)?;
         let stream = dial(url.host(), url.is_encrypted(), Trust::from(settings), connect).await?;
+        Self::over(stream, settings, url, patience).await
+    }
+
+    /// Speaks HTTP over a connection that stands.
+    ///
+    /// # Errors
+    /// In plain words, with the key to look at.
+    pub(crate) async fn over(stream: Stream, settings: &OpenSearch, url: &Url, patience: Duration) -> Result<Self, String> {
+        let authorization = authorization(settings)?;
         let (sender, connection) = handshake(TokioIo::new(stream))
             .await
             .map_err(|error| format!("{url} does not speak HTTP ({error}): check opensearch.hosts"))?;
@@ -150,9 +160,10 @@ impl Client {
         })?;
         let status = response.status();
         let seconds = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+        let date = response.headers().get(header::DATE).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
         let body = body.map_err(|error| Some(format!("in the middle of its answer ({error})")))?.to_bytes();
-        Ok(Reply { status, retry_after: seconds.map(Duration::from_secs), body })
+        Ok(Reply { status, retry_after: seconds.map(Duration::from_secs), date, body })
     }
 }
 

@@ -35,6 +35,10 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 pub use action::{Operation, record};
+pub(crate) use answer::{Answer, Item, Outcome};
+pub(crate) use client::{Broken, Client, Reply};
+pub(crate) use gate::pass;
+pub(crate) use lane::denied;
 pub use state::State;
 
 use self::lane::Lane;
