@@ -28,7 +28,7 @@ pub(crate) struct Watch(pub(crate) watch::Receiver<Seen>);
 
 impl Watch {
     /// Starts to ask; ends when nobody looks any more.
-    pub(crate) fn start(socket: PathBuf) -> Self {
+    pub(crate) fn start(socket: PathBuf, _appliance: Option<PathBuf>) -> Self {
         let (sender, receiver) = watch::channel(Seen::default());
         tokio::spawn(async move {
             let mut before: Option<Arc<Status>> = None;

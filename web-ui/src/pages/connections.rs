@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use settings::control::Connection;
 
+use crate::frame::Frame;
 use crate::{Shared, format};
 
 /// Rows of the table.
@@ -14,6 +15,7 @@ const ROWS: usize = 200;
 #[derive(Template)]
 #[template(path = "connections.html")]
 struct Page {
+    frame: Frame,
     rows: Vec<Row>,
 }
 
@@ -33,10 +35,10 @@ struct Row {
 }
 
 /// The page.
-pub(crate) async fn page(State(shared): State<Shared>) -> Response {
-    match crate::ask::connections(&shared.socket, ROWS).await {
-        Ok(connections) => super::render(StatusCode::OK, &Page { rows: connections.into_iter().map(row).collect() }),
-        Err(error) => super::down(crate::history::explain(&error)),
+pub(crate) async fn page(State(shared): State<Shared>, frame: Frame) -> Response {
+    match crate::ask::connections(&shared.control, ROWS).await {
+        Ok(connections) => super::render(StatusCode::OK, &Page { frame, rows: connections.into_iter().map(row).collect() }),
+        Err(error) => super::down(frame, crate::history::explain(&error)),
     }
 }
 
@@ -62,7 +64,7 @@ mod tests {
     use axum::http::StatusCode;
     use settings::control::Connection;
 
-    use crate::pages::testing::{daemon, get};
+    use crate::pages::testing::{Page, Site};
 
     #[tokio::test]
     async fn a_connection_is_a_row_and_its_bytes_are_escaped() {
@@ -74,8 +76,8 @@ mod tests {
             service: "<script>".into(),
             ..Connection::default()
         };
-        let (_folder, socket) = daemon(Default::default(), vec![connection], Vec::new());
-        let (status, _, body) = get(&socket, "/connections").await;
+        let site = Site::open(Default::default(), vec![connection], Vec::new()).await;
+        let Page { status, body, .. } = site.browser().get("/connections").await;
         assert_eq!(status, StatusCode::OK);
         assert!(body.contains("10.0.0.1:1234") && body.contains("[fe80::1]:80"));
         assert!(body.contains("href=\"/packets/download?"), "{body}");

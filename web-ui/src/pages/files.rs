@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use settings::control::File;
 
+use crate::frame::Frame;
 use crate::{Shared, format};
 
 /// Rows of the table.
@@ -14,6 +15,7 @@ const ROWS: usize = 200;
 #[derive(Template)]
 #[template(path = "files.html")]
 struct Page {
+    frame: Frame,
     rows: Vec<Row>,
 }
 
@@ -30,10 +32,10 @@ struct Row {
 }
 
 /// The page.
-pub(crate) async fn page(State(shared): State<Shared>) -> Response {
-    match crate::ask::files(&shared.socket, ROWS).await {
-        Ok(files) => super::render(StatusCode::OK, &Page { rows: files.into_iter().map(row).collect() }),
-        Err(error) => super::down(crate::history::explain(&error)),
+pub(crate) async fn page(State(shared): State<Shared>, frame: Frame) -> Response {
+    match crate::ask::files(&shared.control, ROWS).await {
+        Ok(files) => super::render(StatusCode::OK, &Page { frame, rows: files.into_iter().map(row).collect() }),
+        Err(error) => super::down(frame, crate::history::explain(&error)),
     }
 }
 
@@ -55,13 +57,13 @@ fn row(f: File) -> Row {
 mod tests {
     use settings::control::File;
 
-    use crate::pages::testing::{daemon, get};
+    use crate::pages::testing::Site;
 
     #[tokio::test]
     async fn a_match_stands_out_with_its_rules() {
         let file = File { verdict: "matched".into(), rules: vec!["yara:Demo".into()], name: "x.exe".into(), ..File::default() };
-        let (_folder, socket) = daemon(Default::default(), Vec::new(), vec![file]);
-        let (_, _, body) = get(&socket, "/files").await;
+        let site = Site::open(Default::default(), Vec::new(), vec![file]).await;
+        let body = site.browser().get("/files").await.body;
         assert!(body.contains("yara:Demo") && body.contains("class=\"verdict matched\""));
     }
 }

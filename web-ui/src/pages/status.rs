@@ -6,11 +6,13 @@ use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::sse::{Event, KeepAlive, Sse};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use futures_util::stream::{Stream, StreamExt as _};
+use settings::appliance;
 use settings::control::{Drops, Interface, Status};
 use tokio_stream::wrappers::WatchStream;
 
+use crate::frame::Frame;
 use crate::history::Seen;
 use crate::{Shared, format};
 
@@ -20,6 +22,7 @@ const CHART: (f64, f64) = (600.0, 80.0);
 #[derive(Template)]
 #[template(path = "status.html")]
 struct Page {
+    frame: Frame,
     body: Body,
 }
 
@@ -91,13 +94,21 @@ struct Verdict {
 }
 
 /// The page.
-pub(crate) async fn page(State(shared): State<Shared>) -> Response {
+pub(crate) async fn page(State(shared): State<Shared>, frame: Frame) -> Response {
     let seen = shared.watch.now().await;
     match &seen.status {
-        Some(Ok(status)) => super::render(StatusCode::OK, &Page { body: body(status, &seen) }),
-        Some(Err(why)) => super::down(why.clone()),
-        None => super::down("the daemon was not asked yet".to_owned()),
+        Some(Ok(status)) => super::render(StatusCode::OK, &Page { frame, body: body(status, &seen) }),
+        // An appliance without settings has no sensor yet: the setup is what comes next.
+        _ if is_to_be_set_up(&shared).await => Redirect::to("/setup/network").into_response(),
+        Some(Err(why)) => super::down(frame, why.clone()),
+        None => super::down(frame, "the daemon was not asked yet".to_owned()),
     }
+}
+
+async fn is_to_be_set_up(shared: &Shared) -> bool {
+    let Some(socket) = &shared.appliance else { return false };
+    let state = crate::ask::answer!(socket, appliance::Request::State => appliance::Response::State(state) => *state);
+    state.is_ok_and(|state| !state.configured)
 }
 
 /// The body of the page again, at every new answer of the daemon.
@@ -242,7 +253,7 @@ mod tests {
     use axum::http::StatusCode;
     use settings::control::{CollectorState, Destination, Interface, Status};
 
-    use crate::pages::testing::{daemon, get};
+    use crate::pages::testing::Site;
 
     fn status() -> Status {
         Status {
@@ -265,10 +276,10 @@ mod tests {
 
     #[tokio::test]
     async fn the_page_shows_counters_and_works_without_script() {
-        let (_folder, socket) = daemon(status(), Vec::new(), Vec::new());
-        let (code, policy, body) = get(&socket, "/").await;
-        assert_eq!(code, StatusCode::OK);
-        assert!(policy.starts_with("default-src 'none'"));
+        let site = Site::open(status(), Vec::new(), Vec::new()).await;
+        let page = site.browser().get("/").await;
+        assert_eq!(page.status, StatusCode::OK);
+        let body = page.body;
         for text in ["sensor-7", "12\u{202f}345", "eth9", "connection refused", "conn", "<noscript>"] {
             assert!(body.contains(text), "{text} is on the page");
         }
@@ -277,8 +288,10 @@ mod tests {
 
     #[tokio::test]
     async fn without_a_daemon_the_page_says_what_to_do() {
-        let (code, _, body) = get(std::path::Path::new("/nonexistent/control.sock"), "/").await;
-        assert_eq!(code, StatusCode::SERVICE_UNAVAILABLE);
-        assert!(body.contains("systemctl status tenrec"), "{body}");
+        let site = Site::open(status(), Vec::new(), Vec::new()).await;
+        std::fs::remove_file(site.folder().join("control.sock")).unwrap();
+        let page = site.browser().get("/").await;
+        assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(page.body.contains("systemctl status tenrec"), "{}", page.body);
     }
 }
