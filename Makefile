@@ -65,8 +65,8 @@ iso: build ## build the appliance image in out/; TWICE=1 builds it again and com
 	@.ci/setup image/packages
 	@target/release/image iso $(if $(TWICE),--twice)
 
-iso-test: ## boot the appliance image and use it
-	$(CARGO) run --release --locked -p iso-tests
+iso-test: ## boot the appliance image and use it; QUICK=1 for what CI runs
+	$(CARGO) run --release --locked -p iso-tests -- $(if $(QUICK),--quick)
 
 clean: ## remove what was built
 	$(CARGO) clean
