@@ -66,6 +66,7 @@ iso: build ## build the appliance image in out/; TWICE=1 builds it again and com
 	@target/release/image iso $(if $(TWICE),--twice)
 
 iso-test: ## boot the appliance image and use it; QUICK=1 for what CI runs
+	@iso-tests/setup
 	$(CARGO) run --release --locked -p iso-tests -- $(if $(QUICK),--quick)
 
 clean: ## remove what was built

@@ -25,7 +25,7 @@ use clap::{Parser, Subcommand};
 
 use crate::bundle::{FILES, Keys, sha256};
 use crate::live_build::LiveBuild;
-use crate::mirror::{Mirrors, PUBLIC, PUBLIC_SECURITY};
+use crate::mirror::Mirrors;
 use crate::place::{Place, VERSION};
 use crate::program::{Log, whole};
 
@@ -133,8 +133,9 @@ fn build(place: &Place, live_build: &LiveBuild, mirrors: &Mirrors, keys: &Keys, 
         ("--mirror-bootstrap", mirrors.archive.as_str()),
         ("--mirror-chroot", &mirrors.archive),
         ("--mirror-chroot-security", &mirrors.security),
-        ("--mirror-binary", PUBLIC),
-        ("--mirror-binary-security", PUBLIC_SECURITY),
+        // What apt in the image would use: left out of it by config/rootfs/excludes.
+        ("--mirror-binary", &mirrors.archive),
+        ("--mirror-binary-security", &mirrors.security),
     ] {
         config.args([option, mirror]);
     }

@@ -2,11 +2,11 @@
 
 use std::process::Command;
 
-/// The public archive, as Debian's documentation names it: what the image's own apt would use.
-pub(crate) const PUBLIC: &str = "http://deb.debian.org/debian/";
+/// The public archive, as Debian's documentation names it.
+const PUBLIC: &str = "http://deb.debian.org/debian/";
 
 /// The same for security updates.
-pub(crate) const PUBLIC_SECURITY: &str = "http://deb.debian.org/debian-security/";
+const PUBLIC_SECURITY: &str = "http://deb.debian.org/debian-security/";
 
 /// Mirrors to build from; no part of the image.
 #[derive(Debug, Clone, PartialEq, Eq)]
