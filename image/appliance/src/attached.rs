@@ -187,11 +187,6 @@ pub(crate) fn read(places: &Places, name: &str) -> Option<String> {
     read_bounded(&places.etc().join(name), kind(name)?.limit)
 }
 
-/// Owner and mode of a file under /etc/tenrec by its name; none if it is of no kind.
-pub(crate) fn access(name: &str) -> Option<Access> {
-    kind(name).map(|kind| kind.access)
-}
-
 /// Units that read this file when they start.
 pub(crate) fn readers(name: &str) -> &'static [&'static str] {
     kind(name).map_or(NONE, |kind| kind.units)

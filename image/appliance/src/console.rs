@@ -72,6 +72,12 @@ pub(crate) fn show(places: &Places) -> anyhow::Result<()> {
     }
 }
 
+/// The same as plain lines, for a screen that is shared.
+pub(crate) fn text(places: &Places) -> String {
+    let facts: Option<Facts> = std::fs::read(file(places)).ok().and_then(|text| serde_json::from_slice(&text).ok());
+    format!("\n  Tenrec network sensor\n\n{}\n", facts.as_ref().map(body).unwrap_or_default().join("\n"))
+}
+
 /// The whole screen. Plain characters and two codes of every terminal since the VT100: home, and clear.
 fn paint(facts: Option<&Facts>) -> String {
     let mut lines = vec![String::new(), "  Tenrec network sensor".to_owned(), String::new()];

@@ -6,12 +6,15 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a failed test may panic"))]
 
 mod attached;
+mod bundle;
 mod certificate;
 mod clock;
 mod console;
+mod console_install;
 mod data;
 mod disks;
 mod esp;
+mod fetch;
 mod files;
 mod firewall;
 mod grubenv;
@@ -21,6 +24,8 @@ mod job;
 mod medium;
 mod network;
 mod places;
+mod preview;
+mod probe;
 mod program;
 mod provision;
 mod serve;
@@ -28,6 +33,8 @@ mod services;
 mod setup;
 mod ssh;
 mod state;
+mod support;
+mod update;
 
 use std::io::Read as _;
 use std::path::PathBuf;
@@ -67,8 +74,28 @@ enum Command {
     Provision,
     /// Show address, certificate and setup code on this terminal, for ever
     Console,
+    /// Install from the consoles, as the kernel parameters tenrec.install= and tenrec.disk= say
+    ConsoleInstall {
+        /// Socket of the appliance's service
+        #[arg(long, value_name = "PATH", default_value = settings::appliance::SOCKET)]
+        socket: PathBuf,
+    },
     /// Install to a disk as tenrec-appliance.service was asked to
     Install,
+    /// Write a bundle into the other slot as tenrec-appliance.service was asked to
+    Update,
+    /// Look which slot starts, for tenrec-appliance.service
+    Slots,
+    /// Wait until the web UI answers and the sensor is up, and keep the system that runs
+    Good,
+    /// Verify an update bundle and tell what is in it
+    BundleInfo {
+        /// The bundle
+        file: PathBuf,
+        /// A minisign public key, beside those in /usr/share/tenrec/update-keys; may be repeated
+        #[arg(long, value_name = "KEY")]
+        key: Vec<String>,
+    },
     /// Read a password on standard input and print its hash, as web.password in a settings file wants it
     HashPassword,
 }
@@ -97,7 +124,15 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Data => data::run(&places),
         Command::Provision => provision::run(&places),
         Command::Console => console::show(&places),
+        Command::ConsoleInstall { socket } => console_install::run(&places, &socket),
         Command::Install => install::run(&places),
+        Command::Update => update::run(&places),
+        Command::Slots => update::tell_slots(&places),
+        Command::Good => update::good(&places),
+        Command::BundleInfo { file, key } => {
+            print!("{}", bundle::info(&file, &bundle::keys(&places, &key)?)?);
+            Ok(())
+        }
         Command::HashPassword => {
             let mut password = String::new();
             std::io::stdin().take(4096).read_to_string(&mut password).context("no password on standard input")?;

@@ -22,10 +22,11 @@ pub(crate) fn parameter(places: &Places, name: &str) -> Option<String> {
     })
 }
 
-/// Version of the image.
+/// Version of the image, by os-release(5); of this program where it runs elsewhere.
 pub(crate) fn version(places: &Places) -> String {
-    let version = places.read("/usr/share/tenrec/version");
-    if version.is_empty() { env!("CARGO_PKG_VERSION").to_owned() } else { version }
+    let text = places.read("/etc/os-release");
+    let value = text.lines().find_map(|line| line.strip_prefix("IMAGE_VERSION=")).unwrap_or_default().trim_matches('"');
+    if value.is_empty() { env!("CARGO_PKG_VERSION").to_owned() } else { value.to_owned() }
 }
 
 /// Kernel name of the disk that the medium or the slot is on; none where it cannot be told.

@@ -22,8 +22,6 @@ pub(crate) const SLOT_A: u32 = 3;
 pub(crate) const SLOT_B: u32 = 4;
 pub(crate) const DATA: u32 = 5;
 
-/// GPT label of the EFI system partition.
-pub(crate) const ESP_LABEL: &str = "tenrec-esp";
 /// First sector of the BIOS partition: sfdisk begins at 1 MiB.
 pub(crate) const BIOS_SECTOR: u64 = 2048;
 /// Sectors of it.

@@ -93,7 +93,7 @@ fn a_disk_has_slots_boot_loaders_and_the_settings_after_an_installation() {
 
     // The parts are found again by their labels, as the started system finds them.
     let names = Program::new("sfdisk").args(["--dump"]).arg(disk.device.to_string_lossy()).run().unwrap();
-    for label in ["tenrec-bios", layout::ESP_LABEL, "tenrec-a", "tenrec-b", data::LABEL] {
+    for label in ["tenrec-bios", "tenrec-esp", "tenrec-a", "tenrec-b", data::LABEL] {
         assert!(names.contains(&format!("name=\"{label}\"")), "{names}");
     }
 }

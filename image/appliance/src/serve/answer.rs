@@ -11,7 +11,7 @@ use super::{Appliance, lock};
 use crate::attached::Whole;
 use crate::job::{self, Progress};
 use crate::program::Program;
-use crate::{certificate, clock, interfaces, services, setup, state};
+use crate::{certificate, clock, disks, interfaces, preview, probe, services, setup, state, support};
 
 impl Appliance {
     /// The answer.
@@ -48,11 +48,27 @@ impl Appliance {
             }
             Request::Reboot => self.halt("reboot")?,
             Request::PowerOff => self.halt("poweroff")?,
-            _ => bail!("not answered yet"),
+            Request::Preview { interface, seconds } => {
+                self.known_port(&interface)?;
+                Response::Preview(preview::listen(&interface, seconds)?)
+            }
+            Request::Probe { text } => {
+                let _alone = lock(&self.probing);
+                Response::Probe { links: probe::links(&self.places, &text)? }
+            }
+            Request::Disks => Response::Disks { disks: disks::list(&self.places)? },
+            Request::Install(wanted) => self.install(&wanted)?,
+            Request::Slots => Response::Slots { slots: self.slots()? },
+            Request::Update => self.update(false)?,
+            Request::Fetch => self.update(true)?,
+            Request::Support => {
+                let _alone = lock(&self.probing);
+                Response::Ready { path: support::gather(&self.places, &self.state())?.display().to_string() }
+            }
         })
     }
 
-    fn management(&self) -> String {
+    pub(super) fn management(&self) -> String {
         lock(&self.network).management.as_ref().map(|port| port.name.clone()).unwrap_or_default()
     }
 

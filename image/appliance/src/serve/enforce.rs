@@ -11,7 +11,7 @@ use crate::console::{self, Facts};
 use crate::files::{self, Access};
 use crate::firewall::Openings;
 use crate::interfaces::{self, Port};
-use crate::{certificate, clock, data, network, setup, ssh};
+use crate::{certificate, clock, console_install, data, network, setup, ssh, update};
 
 /// The sensor's unit starts where this exists.
 const SENSOR_FLAG: &str = "sensor";
@@ -89,9 +89,12 @@ impl Appliance {
 
     /// What is not as it should be, in whole sentences.
     pub(super) fn notes(&self) -> Vec<String> {
+        let kept = Some(data::read_outcome(&self.places).note).filter(|note| !note.is_empty());
+        let slots = update::note(&self.slots_as_told());
+        let installer = console_install::note(&self.places);
         let troubles = lock(&self.troubles);
-        let kept = data::read_outcome(&self.places).note;
-        Some(kept).filter(|note| !note.is_empty()).into_iter().chain(troubles.settings.iter().chain(&troubles.system).cloned()).collect()
+        let ours = troubles.settings.iter().chain(&troubles.system).cloned();
+        kept.into_iter().chain(slots).chain(installer).chain(ours).collect()
     }
 
     /// What the consoles are to show.

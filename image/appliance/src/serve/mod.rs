@@ -7,6 +7,7 @@ mod answer;
 mod apply;
 mod enforce;
 mod first;
+mod system;
 mod watch;
 
 use std::collections::BTreeSet;
@@ -50,6 +51,8 @@ pub(crate) struct Appliance {
     troubles: Mutex<Troubles>,
     /// Whether a job runs.
     busy: AtomicBool,
+    /// Held by what takes seconds and uses one folder: a probe, a support bundle.
+    probing: Mutex<()>,
 }
 
 /// What is in force on the network.
@@ -77,6 +80,7 @@ impl Appliance {
             network: Mutex::default(),
             troubles: Mutex::default(),
             busy: AtomicBool::new(false),
+            probing: Mutex::default(),
         }
     }
 
