@@ -13,6 +13,8 @@ pub(crate) fn pages() -> Vec<(&'static str, MethodRouter<Shared>)> {
         ("/events", get(pages::status::events)),
         ("/connections", get(pages::connections::page)),
         ("/files", get(pages::files::page)),
+        ("/files/download", get(pages::files::download)),
+        ("/interfaces", get(pages::interfaces::page)),
         ("/packets", get(pages::packets::page)),
         ("/packets/download", get(pages::packets::download)),
         ("/healthz", get(pages::health::page)),

@@ -5,6 +5,7 @@ pub(crate) mod audit;
 pub(crate) mod connections;
 pub(crate) mod files;
 pub(crate) mod health;
+pub(crate) mod interfaces;
 pub(crate) mod job;
 pub(crate) mod login;
 pub(crate) mod missing;
