@@ -14,6 +14,7 @@ mod api;
 mod ask;
 mod audit;
 mod auth;
+mod chart;
 pub mod command;
 mod control;
 mod filter;
@@ -21,11 +22,13 @@ mod format;
 mod frame;
 mod history;
 mod host;
+mod machine;
 #[cfg(test)]
 #[path = "../examples/made_up/servers.rs"]
 mod made_up;
 mod pages;
 mod pem;
+mod quarantine;
 mod routes;
 mod server;
 pub mod tls;

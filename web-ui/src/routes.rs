@@ -4,7 +4,7 @@ use axum::Router;
 use axum::routing::{MethodRouter, get, post};
 
 use crate::Shared;
-use crate::pages::{self, setup};
+use crate::pages::{self, setup, system};
 
 /// Every page.
 pub(crate) fn pages() -> Vec<(&'static str, MethodRouter<Shared>)> {
@@ -13,6 +13,8 @@ pub(crate) fn pages() -> Vec<(&'static str, MethodRouter<Shared>)> {
         ("/events", get(pages::status::events)),
         ("/connections", get(pages::connections::page)),
         ("/files", get(pages::files::page)),
+        ("/files/download", get(pages::files::download)),
+        ("/interfaces", get(pages::interfaces::page)),
         ("/packets", get(pages::packets::page)),
         ("/packets/download", get(pages::packets::download)),
         ("/healthz", get(pages::health::page)),
@@ -22,6 +24,21 @@ pub(crate) fn pages() -> Vec<(&'static str, MethodRouter<Shared>)> {
         ("/login", get(pages::login::page).post(pages::login::submit)),
         ("/logout", post(pages::login::logout)),
         ("/job", get(pages::job::page)),
+        ("/settings", get(pages::settings::page)),
+        ("/settings/{section}", get(pages::settings::form).post(pages::settings::submit)),
+        ("/settings/export", get(pages::export::page).post(pages::export::submit)),
+        ("/system", get(system::page)),
+        ("/system/services", get(system::services::page)),
+        ("/system/services/{unit}", get(system::services::journal)),
+        ("/system/services/{unit}/restart", post(system::services::restart)),
+        ("/system/updates", get(system::updates::page)),
+        ("/system/updates/upload", system::updates::upload()),
+        ("/system/updates/fetch", post(system::updates::fetch)),
+        ("/system/support", get(system::support::page).post(system::support::submit)),
+        ("/system/access", get(system::access::page).post(system::access::make)),
+        ("/system/access/revoke", post(system::access::revoke)),
+        ("/system/password", get(system::password::page).post(system::password::submit)),
+        ("/system/power", get(system::power::page).post(system::power::submit)),
         ("/system/audit", get(pages::audit::page)),
         ("/setup/code", get(setup::code::page).post(setup::code::submit)),
         ("/setup/password", get(setup::password::page).post(setup::password::submit)),

@@ -207,6 +207,16 @@ fn daemon(world: &World, line: &[u8]) -> (Vec<u8>, Vec<u8>) {
         Ok(control::Request::Status) => control::Response::Status(Box::new(daemon.status.clone())),
         Ok(control::Request::Connections { .. }) => control::Response::Connections { connections: daemon.connections.clone() },
         Ok(control::Request::Files { .. }) => control::Response::Files { files: daemon.files.clone() },
+        Ok(control::Request::Content { fuid }) => {
+            let name = daemon.files.iter().find(|file| file.fuid == fuid).map(|file| file.extracted.clone()).unwrap_or_default();
+            match daemon.carved.get(&name) {
+                Some(bytes) => {
+                    let line = encode(&control::Response::Content { name, size: bytes.len() as u64 }).expect("answers are JSON");
+                    return (line, bytes.clone());
+                }
+                None => control::Response::Error { message: "this file is not on disk any more".into() },
+            }
+        }
         Ok(control::Request::Reload) => control::Response::Error { message: "not now".into() },
         Err(error) => control::Response::Error { message: error.to_string() },
     };

@@ -77,7 +77,7 @@ pub(crate) async fn admit(mut request: Request, token: &str) -> Result<Request, 
     let shown = headers.get("x-csrf-token").and_then(|value| value.to_str().ok()).map(str::to_owned);
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default().to_owned();
     // A long upload is not read here: its token is in the query.
-    let upload = request.uri().path().starts_with("/updates/upload");
+    let upload = request.uri().path().starts_with("/system/updates/upload");
     if upload || kind.starts_with("application/json") {
         let query = request.uri().query().unwrap_or_default();
         let asked = query.split('&').find_map(|pair| pair.strip_prefix("csrf=")).map(str::to_owned);

@@ -1,14 +1,12 @@
 //! How long work is doing: the steps, and the page of work that is no part of the setup.
 
 use askama::Template;
-use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use settings::appliance::{self, Request};
+use settings::appliance;
 
-use crate::Shared;
-use crate::ask::answer;
 use crate::frame::Frame;
+use crate::machine::Machine;
 
 /// The steps of a job.
 #[derive(Template, Default)]
@@ -59,18 +57,17 @@ pub(crate) struct Page {
 }
 
 /// The job that runs, or ran last.
-pub(crate) async fn page(State(shared): State<Shared>, frame: Frame) -> Response {
-    let Some(socket) = &shared.appliance else { return super::no_appliance(frame) };
-    let job = match answer!(socket, Request::Job => appliance::Response::Job(job) => job) {
+pub(crate) async fn page(machine: Machine) -> Response {
+    let job = match machine.job().await {
         Ok(job) => job,
-        Err(error) => return super::appliance_down(frame, crate::history::explain(&error)),
+        Err(response) => return response,
     };
     let (title, links) = match job.name.as_str() {
         "update" | "fetch" => ("Update", vec![("/system/updates", "Updates"), ("/system/power", "Start again")]),
         "install" => ("Installation", vec![("/system/power", "Start again")]),
-        _ => ("Settings are applied", vec![("/settings", "Settings"), ("/", "Status")]),
+        _ => ("The settings are applied", vec![("/settings", "Settings"), ("/", "Status")]),
     };
-    super::render(StatusCode::OK, &Page { frame, title, job: View::of(job), note: String::new(), links })
+    super::render(StatusCode::OK, &Page { frame: machine.frame, title, job: View::of(job), note: String::new(), links })
 }
 
 #[cfg(test)]

@@ -3,14 +3,18 @@
 pub(crate) mod assets;
 pub(crate) mod audit;
 pub(crate) mod connections;
+pub(crate) mod export;
 pub(crate) mod files;
 pub(crate) mod health;
+pub(crate) mod interfaces;
 pub(crate) mod job;
 pub(crate) mod login;
 pub(crate) mod missing;
 pub(crate) mod packets;
+pub(crate) mod settings;
 pub(crate) mod setup;
 pub(crate) mod status;
+pub(crate) mod system;
 #[cfg(test)]
 pub(crate) mod testing;
 

@@ -1,6 +1,7 @@
 //! The status page: counters, losses by place, rates, and the state of everything; live where JavaScript runs.
 
 use std::convert::Infallible;
+use std::time::Instant;
 
 use askama::Template;
 use axum::extract::State;
@@ -12,12 +13,10 @@ use settings::appliance;
 use settings::control::{Drops, Interface, Status};
 use tokio_stream::wrappers::WatchStream;
 
+use crate::chart::{Chart, Of};
 use crate::frame::Frame;
-use crate::history::Seen;
+use crate::history::Sample;
 use crate::{Shared, format};
-
-/// Width and height of the rate chart in its own units.
-const CHART: (f64, f64) = (600.0, 80.0);
 
 #[derive(Template)]
 #[template(path = "status.html")]
@@ -33,7 +32,7 @@ struct Body {
     version: String,
     uptime: String,
     tiles: Vec<Tile>,
-    chart: Option<Chart>,
+    charts: Vec<Chart>,
     interfaces: Vec<InterfaceRow>,
     drops: Vec<Drop>,
     logs: Vec<(String, String)>,
@@ -60,12 +59,6 @@ struct Tile {
     value: String,
     note: String,
     alarm: bool,
-}
-
-struct Chart {
-    points: String,
-    peak: String,
-    now: String,
 }
 
 struct InterfaceRow {
@@ -97,7 +90,7 @@ struct Verdict {
 pub(crate) async fn page(State(shared): State<Shared>, frame: Frame) -> Response {
     let seen = shared.watch.now().await;
     match &seen.status {
-        Some(Ok(status)) => super::render(StatusCode::OK, &Page { frame, body: body(status, &seen) }),
+        Some(Ok(status)) => super::render(StatusCode::OK, &Page { frame, body: body(status, &shared.watch.samples()) }),
         // An appliance without settings has no sensor yet: the setup is what comes next.
         _ if is_to_be_set_up(&shared).await => Redirect::to("/setup/network").into_response(),
         Some(Err(why)) => super::down(frame, why.clone()),
@@ -117,17 +110,19 @@ pub(crate) async fn events(State(shared): State<Shared>) -> impl IntoResponse {
 }
 
 fn stream(shared: &Shared) -> impl Stream<Item = Result<Event, Infallible>> + use<> {
-    WatchStream::new(shared.watch.0.clone()).filter_map(|seen| async move {
-        match &seen.status {
-            Some(Ok(status)) => body(status, &seen).render().ok().map(|html| Ok(Event::default().event("status").data(html))),
+    let watch = shared.watch.clone();
+    WatchStream::new(watch.seen.clone()).filter_map(move |seen| {
+        let event = match &seen.status {
+            Some(Ok(status)) => body(status, &watch.samples()).render().ok().map(|html| Ok(Event::default().event("status").data(html))),
             Some(Err(why)) => Some(Ok(Event::default().event("down").data(why.replace('\n', " ")))),
             None => None,
-        }
+        };
+        std::future::ready(event)
     })
 }
 
-fn body(status: &Status, seen: &Seen) -> Body {
-    let (bits, packets) = seen.rates.back().copied().unwrap_or_default();
+fn body(status: &Status, samples: &[Sample]) -> Body {
+    let (bits, packets) = samples.last().map(|sample| (sample.bits, sample.packets)).unwrap_or_default();
     let lost = packets_lost(&status.drops);
     let tile = |label, value, note: String| Tile { label, value, note, alarm: false };
     Body {
@@ -152,7 +147,7 @@ fn body(status: &Status, seen: &Seen) -> Body {
                 alarm: status.files.matched > 0,
             },
         ],
-        chart: chart(seen),
+        charts: charts(samples),
         interfaces: status.interfaces.iter().map(interface).collect(),
         drops: status
             .drops
@@ -230,22 +225,30 @@ fn destination(of: &settings::control::Destination) -> Destination {
     Destination { name: of.name.clone(), collectors: collectors.collect(), queue }
 }
 
-/// The bit rates of the last minutes as points of a polyline.
-fn chart(seen: &Seen) -> Option<Chart> {
-    let (width, height) = CHART;
-    if seen.rates.len() < 2 {
-        return None;
-    }
-    let peak = seen.rates.iter().map(|(bits, _)| *bits).fold(1.0, f64::max);
-    let step = width / (seen.rates.len() - 1) as f64;
-    let points: Vec<String> = seen
-        .rates
-        .iter()
-        .enumerate()
-        .map(|(place, (bits, _))| format!("{:.1},{:.1}", place as f64 * step, height - bits / peak * (height - 4.0)))
-        .collect();
-    let now = seen.rates.back().map_or(0.0, |(bits, _)| *bits);
-    Some(Chart { points: points.join(" "), peak: format::bit_rate(peak), now: format::bit_rate(now) })
+fn charts(samples: &[Sample]) -> Vec<Chart> {
+    let now = Instant::now();
+    let count = |value: f64| format::count(value.round() as u64);
+    let share = |value: f64| format!("{:.0} %", value * 100.0);
+    // Packets alone: what is lost of files and records is in the table.
+    let lost: &[Of] = &[
+        ("nic", |s| s.lost.first().copied()),
+        ("ring", |s| s.lost.get(1).copied()),
+        ("worker", |s| s.lost.get(2).copied()),
+        ("pcap", |s| s.lost.get(3).copied()),
+    ];
+    [
+        Chart::draw("Traffic", samples, now, &[("traffic", |s| Some(s.bits))], None, format::bit_rate),
+        Chart::draw("Packets a second", samples, now, &[("packets", |s| Some(s.packets))], None, count),
+        Chart::draw("Packets lost a second", samples, now, lost, None, |value| format!("{value:.1}")),
+        Chart::draw("Records waiting", samples, now, &[("records", |s| Some(s.spool))], None, count),
+        Chart::draw("Disk in use", samples, now, &[("disk", |s| s.disk)], Some(1.0), share),
+        Chart::draw("Processors", samples, now, &[("processors", |s| s.cpu)], Some(1.0), share),
+        Chart::draw("Memory in use", samples, now, &[("memory", |s| s.memory)], None, |value| format::bytes(value as u64)),
+        Chart::draw("Temperature", samples, now, &[("temperature", |s| s.temperature)], None, |value| format!("{value:.0} °C")),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 #[cfg(test)]

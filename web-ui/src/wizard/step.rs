@@ -1,23 +1,22 @@
 //! What the pages of the setup share: the session's draft, and forms over keys of the settings.
 
-use std::path::{Path, PathBuf};
+use std::ops::Deref;
+use std::path::Path;
 
 use axum::extract::FromRequestParts;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Redirect, Response};
 use settings::Problem;
-use settings::appliance::{self, Request};
 use settings::edit::{Draft, Kind};
 
 use super::Wizard;
 use crate::Shared;
-use crate::ask::answer;
+use crate::auth::Who;
 use crate::auth::form::Fields;
 use crate::auth::session::Key;
-use crate::auth::{Caller, Who};
 use crate::control::Control;
-use crate::frame::Frame;
+use crate::machine::Machine;
 
 /// Path that problems name.
 pub(crate) const PATH: &str = "tenrec.toml";
@@ -25,23 +24,25 @@ pub(crate) const PATH: &str = "tenrec.toml";
 /// A visit to a page of the setup: there is an appliance and a session.
 #[derive(Clone)]
 pub(crate) struct Visit {
-    pub(crate) shared: Shared,
-    pub(crate) frame: Frame,
-    pub(crate) caller: Caller,
-    /// The appliance's socket.
-    pub(crate) socket: PathBuf,
-    pub(crate) key: Key,
+    machine: Machine,
+    key: Key,
+}
+
+impl Deref for Visit {
+    type Target = Machine;
+
+    fn deref(&self) -> &Machine {
+        &self.machine
+    }
 }
 
 impl FromRequestParts<Shared> for Visit {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Response> {
-        let frame = Frame::from_request_parts(parts, shared).await.map_err(IntoResponse::into_response)?;
-        let caller = Caller::from_request_parts(parts, shared).await.map_err(IntoResponse::into_response)?;
-        let Some(socket) = shared.appliance.as_deref().map(Path::to_owned) else { return Err(crate::pages::no_appliance(frame)) };
-        let Some(key) = caller.who.key() else { return Err(Redirect::to("/login").into_response()) };
-        Ok(Self { shared: shared.clone(), frame, caller, socket, key })
+        let machine = Machine::from_request_parts(parts, shared).await?;
+        let Some(key) = machine.caller.who.key() else { return Err(Redirect::to("/login").into_response()) };
+        Ok(Self { machine, key })
     }
 }
 
@@ -68,41 +69,6 @@ impl Visit {
         matches!(self.caller.who, Who::Administrator(_)) || draft.is_some_and(|draft| draft.attached().contains_key("web.password"))
     }
 
-    /// The settings in force. What is attached to them stays at the appliance.
-    ///
-    /// # Errors
-    /// The page to show in their place.
-    pub(crate) async fn in_force(&self) -> Result<Draft, Response> {
-        in_force(&self.socket).await.map_err(|why| crate::pages::appliance_down(self.frame.clone(), why))
-    }
-
-    /// Asks the appliance what it is.
-    ///
-    /// # Errors
-    /// The page to show in its place.
-    pub(crate) async fn state(&self) -> Result<appliance::State, Response> {
-        let answer = answer!(&self.socket, Request::State => appliance::Response::State(state) => *state);
-        answer.map_err(|error| crate::pages::appliance_down(self.frame.clone(), crate::history::explain(&error)))
-    }
-
-    /// The network interfaces.
-    ///
-    /// # Errors
-    /// The page to show in their place.
-    pub(crate) async fn interfaces(&self) -> Result<Vec<appliance::Interface>, Response> {
-        let answer = answer!(&self.socket, Request::Interfaces => appliance::Response::Interfaces { interfaces } => interfaces);
-        answer.map_err(|error| crate::pages::appliance_down(self.frame.clone(), crate::history::explain(&error)))
-    }
-
-    /// Asks the appliance to do something.
-    ///
-    /// # Errors
-    /// What it said, for whoever asked.
-    pub(crate) async fn order(&self, request: Request) -> Result<(), String> {
-        let answer = answer!(&self.socket, request => appliance::Response::Done => ());
-        answer.map_err(|error| crate::history::explain(&error))
-    }
-
     fn wizard<T: Default>(&self, with: impl FnOnce(&mut Option<Box<Wizard>>) -> T) -> T {
         self.shared.gate.sessions.wizard(self.key, with).unwrap_or_default()
     }
@@ -121,24 +87,6 @@ impl Visit {
     pub(crate) fn forget(&self) {
         self.wizard(|wizard| *wizard = None);
     }
-
-    /// Notes in the audit log what was done.
-    pub(crate) fn note(&self, what: &str, detail: &str, done: bool) {
-        self.shared.audit.note(self.caller.peer.address, &self.caller.who.name(), what, detail, done);
-    }
-}
-
-/// The settings in force as a draft, with the secrets that are in them and without what is attached.
-///
-/// # Errors
-/// In words.
-pub(crate) async fn in_force(socket: &Path) -> Result<Draft, String> {
-    let text = answer!(socket, Request::Settings { secrets: true } => appliance::Response::Settings { text } => text);
-    let text = text.map_err(|error| crate::history::explain(&error))?;
-    let mut draft = Draft::parse(&text, Path::new(PATH)).map_err(|problem| problem.to_string())?;
-    let attached: Vec<_> = draft.attached().keys().cloned().collect();
-    attached.iter().for_each(|name| draft.detach(name));
-    Ok(draft)
 }
 
 /// A field of a form that is a key of the settings.

@@ -26,7 +26,8 @@ pub(crate) async fn page(visit: Visit) -> Response {
 
 fn show(visit: Visit, problems: Vec<String>) -> Response {
     let status = step::status(!problems.is_empty());
-    let page = Page { frame: visit.frame, problems, file: Control::file("file", "File"), text: Control::lines("text", "Or its text", 8) };
+    let page =
+        Page { frame: visit.frame.clone(), problems, file: Control::file("file", "File"), text: Control::lines("text", "Or its text", 8) };
     super::super::render(status, &page)
 }
 

@@ -121,8 +121,7 @@ pub(crate) async fn submit(visit: Visit, fields: Fields) -> Response {
     }
     let passphrase = if encryption == Encryption::Passphrase { passphrase } else { "" };
     let install = Install { disk: disk.to_owned(), encryption, passphrase: Secret::from(passphrase.to_owned()) };
-    let ordered = visit.order(Request::Install(install)).await;
-    visit.note("installation begun", disk, ordered.is_ok());
+    let ordered = visit.order(Request::Install(install), "installation begun", disk).await;
     match ordered {
         Ok(()) => Redirect::to("/setup/installing").into_response(),
         Err(error) => show(&visit, Some(&fields), Vec::new(), error).await,
@@ -138,34 +137,33 @@ struct Installed {
 
 /// How far it is.
 pub(crate) async fn installing(visit: Visit) -> Response {
-    let job = match answer!(&visit.socket, Request::Job => appliance::Response::Job(job) => job) {
+    let job = match visit.job().await {
         Ok(job) => View::of(job),
-        Err(error) => return crate::pages::appliance_down(visit.frame, crate::history::explain(&error)),
+        Err(response) => return response,
     };
     if job.over && job.error.is_empty() {
-        return super::super::render(StatusCode::OK, &Installed { frame: visit.frame, job });
+        return super::super::render(StatusCode::OK, &Installed { frame: visit.frame.clone(), job });
     }
     let links = vec![("/setup/install", "Back to the disks")];
-    super::super::render(StatusCode::OK, &job::Page { frame: visit.frame, title: "Installation", job, note: String::new(), links })
+    super::super::render(StatusCode::OK, &job::Page { frame: visit.frame.clone(), title: "Installation", job, note: String::new(), links })
 }
 
 /// Starts the machine again, once it is installed.
 pub(crate) async fn reboot(visit: Visit) -> Response {
-    let job = answer!(&visit.socket, Request::Job => appliance::Response::Job(job) => job);
+    let job = visit.job().await;
     if !job.is_ok_and(|job| job.name == "install" && job.over && job.error.is_empty()) {
         return Redirect::to("/setup/install").into_response();
     }
-    let ordered = visit.order(Request::Reboot).await;
-    visit.note("reboot", "after the installation", ordered.is_ok());
+    let ordered = visit.order(Request::Reboot, "reboot", "after the installation").await;
     match ordered {
         Ok(()) => crate::pages::said(
-            visit.frame,
+            visit.frame.clone(),
             "The machine starts again",
             "Remove the medium. The console shows the address when it is up.",
             "/",
             false,
         ),
-        Err(error) => crate::pages::said(visit.frame, "The machine does not start again", &error, "/setup/installing", true),
+        Err(error) => crate::pages::said(visit.frame.clone(), "The machine does not start again", &error, "/setup/installing", true),
     }
 }
 

@@ -127,7 +127,7 @@ pub(crate) async fn submit(visit: Visit, fields: Fields) -> Response {
     let chosen: Vec<_> = fields.all("interface").map(str::to_owned).collect();
     if fields.has("blink") {
         let interface = fields.get("blink").to_owned();
-        let blink = visit.order(Request::Blink { interface: interface.clone(), seconds: BLINK }).await;
+        let blink = visit.order(Request::Blink { interface: interface.clone(), seconds: BLINK }, "light blinks", &interface).await;
         let (said, error) = match blink {
             Ok(()) => (format!("The light of {interface} blinks for {BLINK} seconds."), String::new()),
             Err(error) => (String::new(), error),

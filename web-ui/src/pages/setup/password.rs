@@ -40,7 +40,7 @@ async fn show(visit: Visit, status: StatusCode, wrong: Option<(&'static str, Str
     };
     let error_of = |name| wrong.as_ref().filter(|(field, _)| *field == name).map(|(_, what)| what.clone()).unwrap_or_default();
     let page = Page {
-        frame: visit.frame,
+        frame: visit.frame.clone(),
         outline: Outline::at("/setup/password"),
         live: state.mode == "live",
         error,
@@ -64,8 +64,7 @@ pub(crate) async fn submit(visit: Visit, fields: Fields) -> Response {
         Ok(hash) => hash,
         Err(error) => return show(visit, StatusCode::INTERNAL_SERVER_ERROR, None, error.to_string()).await,
     };
-    let set = visit.order(Request::SetPassword { hash: Secret::from(hash) }).await;
-    visit.note("password set", set.as_ref().err().map_or("", String::as_str), set.is_ok());
+    let set = visit.order(Request::SetPassword { hash: Secret::from(hash) }, "password set", "").await;
     if let Err(error) = set {
         return show(visit, StatusCode::SERVICE_UNAVAILABLE, None, error).await;
     }

@@ -56,7 +56,7 @@ pub(crate) async fn page(visit: Visit) -> Response {
     }
     let probe = visit.look(|wizard| wizard.probe.clone());
     let mut page = Page {
-        frame: visit.frame,
+        frame: visit.frame.clone(),
         outline: Outline::at("/setup/collector"),
         running: false,
         failed: false,

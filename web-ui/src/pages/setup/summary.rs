@@ -3,11 +3,10 @@
 use askama::Template;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
-use settings::appliance::{self, Request, State};
+use settings::appliance::{Request, State};
 use settings::edit::Draft;
 use settings::{InterfaceAddress, Problem, Settings};
 
-use crate::ask::answer;
 use crate::auth::Who;
 use crate::auth::form::Fields;
 use crate::frame::Frame;
@@ -184,8 +183,7 @@ pub(crate) async fn submit(visit: Visit, fields: Fields) -> Response {
     if fields.get("action") != "apply" || checked(&draft).is_err() {
         return show(&visit, &draft, String::new()).await;
     }
-    let ordered = visit.order(Request::Apply { text: draft.text() }).await;
-    visit.note("settings applied", ordered.as_ref().err().map_or("by the setup", String::as_str), ordered.is_ok());
+    let ordered = visit.order(Request::Apply { text: draft.text() }, "settings applied", "by the setup").await;
     match ordered {
         Ok(()) => Redirect::to("/setup/apply").into_response(),
         Err(error) => show(&visit, &draft, error).await,
@@ -194,9 +192,9 @@ pub(crate) async fn submit(visit: Visit, fields: Fields) -> Response {
 
 /// How far it is.
 pub(crate) async fn applying(visit: Visit) -> Response {
-    let job = match answer!(&visit.socket, Request::Job => appliance::Response::Job(job) => job) {
+    let job = match visit.job().await {
         Ok(job) => View::of(job),
-        Err(error) => return crate::pages::appliance_down(visit.frame, crate::history::explain(&error)),
+        Err(response) => return response,
     };
     if job.over && job.error.is_empty() {
         return Redirect::to("/setup/finished").into_response();
@@ -209,7 +207,7 @@ pub(crate) async fn applying(visit: Visit) -> Response {
         _ => String::new(),
     };
     let links = vec![("/setup/summary", "Back to the summary")];
-    super::super::render(StatusCode::OK, &job::Page { frame: visit.frame, title: "The settings are applied", job, note, links })
+    super::super::render(StatusCode::OK, &job::Page { frame: visit.frame.clone(), title: "The settings are applied", job, note, links })
 }
 
 #[derive(Template)]
@@ -222,9 +220,9 @@ struct Finished {
 
 /// The end.
 pub(crate) async fn finished(visit: Visit) -> Response {
-    let job = match answer!(&visit.socket, Request::Job => appliance::Response::Job(job) => job) {
+    let job = match visit.job().await {
         Ok(job) => View::of(job),
-        Err(error) => return crate::pages::appliance_down(visit.frame, crate::history::explain(&error)),
+        Err(response) => return response,
     };
     if !job.over || !job.error.is_empty() {
         return Redirect::to("/setup/apply").into_response();
@@ -242,7 +240,7 @@ pub(crate) async fn finished(visit: Visit) -> Response {
         Err(response) => return response,
     };
     visit.forget();
-    let page = Finished { frame: visit.frame, place: place(&draft, &state).0, remarks: job.remarks };
+    let page = Finished { frame: visit.frame.clone(), place: place(&draft, &state).0, remarks: job.remarks };
     super::super::render(StatusCode::OK, &page)
 }
 
