@@ -13,7 +13,7 @@ use crate::attached::{self, Whole};
 use crate::files::{self, Access};
 use crate::job::Progress;
 use crate::places::Places;
-use crate::{services, setup};
+use crate::{medium, services, setup};
 
 /// For whom settings are: the users of all our units are in this group, or reach it by their unit.
 pub(crate) const SETTINGS_ACCESS: Access = Access::group("tenrec");
@@ -129,6 +129,8 @@ fn write(places: &Places, whole: &Whole, former: &Former) -> anyhow::Result<Vec<
         files::write(places, &places.previous(), before.as_bytes(), SETTINGS_ACCESS).context("cannot keep the former settings")?;
     }
     files::write(places, &places.settings(), whole.settings.as_bytes(), SETTINGS_ACCESS).context("cannot write the settings")?;
+    let version = format!("{}\n", medium::version(places));
+    files::write(places, &places.written_by(), version.as_bytes(), Access::PUBLIC).context("cannot write the settings' version")?;
     setup::ensure(places).context("cannot take the setup code away")?;
     Ok(changed)
 }

@@ -17,8 +17,8 @@ use crate::{certificate, clock, console_install, data, network, setup, ssh, upda
 const SENSOR_FLAG: &str = "sensor";
 
 impl Appliance {
-    /// Puts `[system]` in force; what went wrong, for the operator. `first` is at the start, when the
-    /// certificate has to be there before the web UI and nothing may be waited for that comes after us.
+    /// Puts `[system]` in force; what went wrong, for the operator. `first` is at the start, when
+    /// nothing may be waited for that comes after us.
     pub(super) fn enforce(&self, first: bool) -> Vec<String> {
         let settings = self.settings();
         let system = self.system();
@@ -59,9 +59,8 @@ impl Appliance {
             network.management = management;
             network.openings = openings;
         }
-        if first || !system.host_name.is_empty() {
-            part("Certificate", certificate::ensure(&self.places, &name, &fixed(&system)).map(drop));
-        }
+        let named = !system.host_name.is_empty();
+        part("Certificate", certificate::ensure(&self.places, &name, named, &fixed(&system)).map(drop));
         part("Time", clock::apply(&self.places, &system.time_servers));
         part("SSH", ssh::apply(&self.places, system.ssh, &system.ssh_keys, !first));
         lock(&self.troubles).system.clone_from(&notes);
