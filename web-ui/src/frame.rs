@@ -45,7 +45,12 @@ impl Frame {
 
     /// Whether the page belongs to a place.
     pub(crate) fn is_at(&self, place: &Place) -> bool {
-        self.path == place.path || (place.path != "/" && self.path.strip_prefix(place.path).is_some_and(|rest| rest.starts_with('/')))
+        if place.path == "/" { self.path == "/" } else { self.is_beneath(place.path) }
+    }
+
+    /// Whether the path is this one, or in it.
+    pub(crate) fn is_beneath(&self, folder: &str) -> bool {
+        self.path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 }
 

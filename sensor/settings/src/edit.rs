@@ -274,6 +274,26 @@ impl Draft {
         }
     }
 
+    /// Leaves out every secret that the text itself has.
+    pub fn remove_secrets(&mut self) {
+        for (section, key) in secrets() {
+            self.unset(section, key);
+        }
+    }
+
+    /// Takes over the secrets of `before` that this text says nothing of, as after [`Draft::remove_secrets`]. A secret that
+    /// is in a file now is not wanted in the text as well.
+    pub fn keep_secrets(&mut self, before: &Self) {
+        for (section, key) in secrets() {
+            if let Some(value) = before.value(section, key)
+                && !self.has(section, key)
+                && !self.has(section, &format!("{key}_file"))
+            {
+                self.set(section, key, value.clone());
+            }
+        }
+    }
+
     /// The attached files: relative name under /etc/tenrec, and text.
     #[must_use]
     pub fn attached(&self) -> &BTreeMap<String, String> {
@@ -297,6 +317,11 @@ impl Draft {
     pub fn detach(&mut self, name: &str) {
         self.attached.remove(name);
     }
+}
+
+fn secrets() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let keys = SECTIONS.iter().flat_map(|section| section.keys.iter().map(move |key| (section.name, key)));
+    keys.filter(|(section, key)| Kind::of(section, key) == Kind::Secret).map(|(section, key)| (section, key.name))
 }
 
 /// A relative name of one or two parts, none of them hidden, and a text that is not too long.
@@ -401,6 +426,17 @@ mod tests {
         assert!(draft.text().contains("hunter2"));
         draft.put("opensearch", "password", "other").unwrap();
         assert!(draft.text().contains("other") && !draft.text().contains("hunter2"));
+    }
+
+    #[test]
+    fn secrets_are_left_out_and_come_back_unless_they_are_in_a_file_now() {
+        let before = draft("[opensearch]\nuser = \"u\"\npassword = \"hunter2\"\n[viewer]\nsecret = \"of the viewer\"\n");
+        let mut shown = before.clone();
+        shown.remove_secrets();
+        assert!(!shown.text().contains("hunter2") && !shown.text().contains("of the viewer") && shown.text().contains("user"));
+        shown.set("viewer", "secret_file", "/etc/tenrec/viewer.secret");
+        shown.keep_secrets(&before);
+        assert!(shown.text().contains("hunter2") && !shown.text().contains("of the viewer"));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
@@ -82,10 +82,6 @@ impl Site {
 
     pub(crate) fn world(&self) -> &World {
         &self.world
-    }
-
-    pub(crate) fn shared(&self) -> &Shared {
-        &self.shared
     }
 
     pub(crate) fn browser(&self) -> Browser {
@@ -209,9 +205,4 @@ pub(crate) fn key_pair() -> (String, String) {
 /// A certificate.
 pub(crate) fn certificate() -> String {
     key_pair().0
-}
-
-/// A path at which nobody listens.
-pub(crate) fn nowhere() -> PathBuf {
-    PathBuf::from("/nonexistent/control.sock")
 }

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use askama::Template;
 use axum::extract::{DefaultBodyLimit, Multipart, State};
-use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{MethodRouter, post};
 use settings::appliance::{self, Request, Slot};
