@@ -80,7 +80,7 @@ fn iso(twice: bool, keep: bool) -> anyhow::Result<()> {
     let place = Place::find()?;
     become_root(&place)?;
     let mut log = Log::begin(&place.out.join("build.log"))?;
-    let mirrors = Mirrors::find();
+    let mirrors = Mirrors::find()?;
     log.step(&format!("packages come from {} and {}", mirrors.archive, mirrors.security));
     let live_build = LiveBuild::fetch(&place, &mirrors, &mut log)?;
     let keys = Keys::find(&place.out)?;
