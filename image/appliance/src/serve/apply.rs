@@ -52,7 +52,7 @@ impl Appliance {
     fn put_in_force(&self, settings: Settings, units: &BTreeSet<&'static str>, progress: &mut Progress) -> anyhow::Result<()> {
         *lock(&self.settings) = Some(Arc::new(settings));
         progress.step("Network, name, time and packet filter");
-        let notes = self.enforce(false);
+        let notes = self.enforce();
         self.tell_the_consoles();
         if !notes.is_empty() {
             bail!("{}", notes.join(" "));
