@@ -111,7 +111,8 @@ pub(crate) fn run(places: Places, socket: &Path) -> anyhow::Result<()> {
     let _ = sd_notify::notify(false, &[sd_notify::NotifyState::Ready]);
     tracing::info!(socket = %socket.display(), "appliance service is up");
     // These start others, who wait for us or for the network.
-    appliance.enforce_services(false);
+    let later = Arc::clone(&appliance);
+    thread::spawn(move || later.enforce_services(false));
     watch::begin(&appliance).context("no thread to watch the network")?;
     accept(&appliance, &listener);
     Ok(())
