@@ -131,7 +131,13 @@ pub(crate) async fn submit(machine: Machine, Path(name): Path<String>, fields: F
         return Redirect::to("/settings").into_response();
     }
     match machine.order(Request::Apply { text }, "settings applied", section.name).await {
-        Ok(()) => Redirect::to("/job").into_response(),
+        Ok(()) => {
+            // A setup that was left halfway would put its older settings in force.
+            if let Some(key) = machine.caller.who.key() {
+                machine.shared.gate.sessions.wizard(key, |wizard| *wizard = None);
+            }
+            Redirect::to("/job").into_response()
+        }
         Err(error) => show(machine.frame, true, section, &draft, Some(&fields), &[], error),
     }
 }
