@@ -61,8 +61,8 @@ soak: ebpf ## bad days for hours: hundreds of kills, full disks, a day without a
 iso: ## build the appliance image
 	$(CARGO) run --release --locked -p image
 
-iso-test: ## boot the appliance image and use it
-	$(CARGO) run --release --locked -p iso-tests
+iso-test: ## boot the appliance image and use it; QUICK=1 for what CI runs
+	$(CARGO) run --release --locked -p iso-tests -- $(if $(QUICK),--quick)
 
 clean: ## remove what was built
 	$(CARGO) clean
