@@ -32,6 +32,7 @@ mod quarantine;
 mod routes;
 mod server;
 pub mod tls;
+mod upload;
 mod wizard;
 
 use std::ops::Deref;

@@ -3,6 +3,7 @@
 use std::path::{Path as FilePath, PathBuf};
 
 use axum::Json;
+use axum::body::Body;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequestParts, Path, Query, State};
 use axum::http::StatusCode;
@@ -196,6 +197,13 @@ pub(super) async fn slots(asked: Appliance) -> Response {
     match ask!(&asked.socket, Request::Slots => appliance::Response::Slots { slots } => slots) {
         Ok(slots) => answer(json!({ "slots": slots })),
         Err(error) => down(&error),
+    }
+}
+
+pub(super) async fn install(asked: Appliance, body: Body) -> Response {
+    match crate::upload::install(&asked.shared, &asked.socket, &asked.caller, body.into_data_stream()).await {
+        Ok(()) => begun(),
+        Err(why) => problem(StatusCode::CONFLICT, &why, "send the bundle as it is, and see /api/job for what is under way"),
     }
 }
 

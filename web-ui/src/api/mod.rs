@@ -26,6 +26,8 @@ pub(crate) struct Route {
     query: &'static [(&'static str, &'static str)],
     /// An example of what is sent, if anything.
     body: Option<fn() -> Value>,
+    /// Whether an update bundle is sent instead.
+    bundle: bool,
     answer: Answer,
     pub(crate) handler: fn() -> MethodRouter<Shared>,
 }
@@ -42,11 +44,11 @@ enum Answer {
 
 impl Route {
     const fn get(path: &'static str, summary: &'static str, answer: Answer, handler: fn() -> MethodRouter<Shared>) -> Self {
-        Self { method: "get", path, summary, query: &[], body: None, answer, handler }
+        Self { method: "get", path, summary, query: &[], body: None, bundle: false, answer, handler }
     }
 
     const fn post(path: &'static str, summary: &'static str, answer: Answer, handler: fn() -> MethodRouter<Shared>) -> Self {
-        Self { method: "post", path, summary, query: &[], body: None, answer, handler }
+        Self { method: "post", path, summary, query: &[], body: None, bundle: false, answer, handler }
     }
 
     const fn query(mut self, query: &'static [(&'static str, &'static str)]) -> Self {
@@ -118,6 +120,7 @@ pub(crate) static ROUTES: &[Route] = &[
     Route::post("/api/services/{unit}/restart", "Starts a service again", Answer::Json(appliance::done_example), || {
         post(appliance::restart)
     }),
+    Route { bundle: true, ..Route::post("/api/updates", "Installs a bundle", Answer::Begun, || post(appliance::install)) },
     Route::get("/api/updates", "The two slots of the system", Answer::Json(appliance::slots_example), || get(appliance::slots)),
     Route::post("/api/updates/fetch", "Installs the newest version from system.update_url", Answer::Begun, || post(appliance::fetch)),
     Route::get("/api/job", "How the long work that runs, or ran last, is doing", Answer::Json(appliance::job_example), || {
@@ -177,7 +180,7 @@ mod tests {
             let operation = &description["paths"][route.path][route.method];
             assert_eq!(operation["summary"], route.summary, "{} {}", route.method, route.path);
             let path = route.path.replace("{fuid}", "F1").replace("{unit}", "tenrec.service");
-            let body = route.body.map(|body| body().to_string()).unwrap_or_default();
+            let body = route.body.map_or_else(|| if route.bundle { "bundle".to_owned() } else { String::new() }, |body| body().to_string());
             let page = ask(&mut browser, &route.method.to_uppercase(), &path, &body).await;
             let kind = page.headers.get("content-type").map(|kind| kind.to_str().unwrap()).unwrap_or_default();
             assert!(

@@ -67,6 +67,9 @@ fn operation(route: &Route) -> Value {
         let content = json!({ "application/json": { "schema": schema(&example), "example": example } });
         operation.insert("requestBody".to_owned(), json!({ "required": true, "content": content }));
     }
+    if let (true, Some(operation)) = (route.bundle, operation.as_object_mut()) {
+        operation.insert("requestBody".to_owned(), json!({ "required": true, "content": { "application/octet-stream": {} } }));
+    }
     operation
 }
 

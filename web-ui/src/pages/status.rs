@@ -13,6 +13,7 @@ use settings::appliance;
 use settings::control::{Drops, Interface, Status};
 use tokio_stream::wrappers::WatchStream;
 
+use crate::auth::Caller;
 use crate::chart::{Chart, Of};
 use crate::frame::Frame;
 use crate::history::Sample;
@@ -105,13 +106,16 @@ async fn is_to_be_set_up(shared: &Shared) -> bool {
 }
 
 /// The body of the page again, at every new answer of the daemon.
-pub(crate) async fn events(State(shared): State<Shared>) -> impl IntoResponse {
-    Sse::new(stream(&shared)).keep_alive(KeepAlive::default())
+pub(crate) async fn events(State(shared): State<Shared>, caller: Caller) -> impl IntoResponse {
+    Sse::new(stream(shared, caller)).keep_alive(KeepAlive::default())
 }
 
-fn stream(shared: &Shared) -> impl Stream<Item = Result<Event, Infallible>> + use<> {
+fn stream(shared: Shared, caller: Caller) -> impl Stream<Item = Result<Event, Infallible>> + use<> {
     let watch = shared.watch.clone();
-    WatchStream::new(watch.seen.clone()).filter_map(move |seen| {
+    // It ends with the session, which it does not keep alive.
+    let lasts = move || caller.who.key().is_none_or(|key| shared.gate.sessions.lasts(key, Instant::now()));
+    let seen = WatchStream::new(watch.seen.clone()).take_while(move |_| std::future::ready(lasts()));
+    seen.filter_map(move |seen| {
         let event = match &seen.status {
             Some(Ok(status)) => body(status, &watch.samples()).render().ok().map(|html| Ok(Event::default().event("status").data(html))),
             Some(Err(why)) => Some(Ok(Event::default().event("down").data(why.replace('\n', " ")))),

@@ -168,7 +168,9 @@ fn place(draft: &Draft, state: &State) -> (String, bool) {
             (url(&address.to_string()), !there)
         }
         _ => {
-            let now: Vec<_> = state.addresses.iter().map(|known| url(&bare(known))).collect();
+            // A link-local address of IPv6 cannot be typed into a browser.
+            let typed = state.addresses.iter().filter(|known| !known.starts_with("fe80:"));
+            let now: Vec<_> = typed.map(|known| url(&bare(known))).collect();
             (format!("{} as long as DHCP gives the same address; the console shows another", now.join(" or ")), false)
         }
     }
