@@ -109,14 +109,9 @@ fi
 if [ "$pick" = a -a ! -f ($disk,gpt{number_a})/live/vmlinuz ]; then set pick=b; fi
 if [ "$pick" = b -a ! -f ($disk,gpt{number_b})/live/vmlinuz ]; then set pick=a; fi
 
-<<<<<<< HEAD
-if [ "$pick" = b ]; then set default=b; else set default=a; fi
-set common="boot=live console=tty0 console=ttyS0,115200 lsm=landlock,lockdown,yama transparent_hugepage=madvise panic=10 systemd.machine_id={machine}"
-=======
 # The other one is tried when a kernel cannot even be loaded.
 if [ "$pick" = b ]; then set default=b; set fallback=a; else set default=a; set fallback=b; fi
-set common="boot=live console=tty0 console=ttyS0,115200 panic=10 systemd.machine_id={machine}"
->>>>>>> appliance
+set common="boot=live console=tty0 console=ttyS0,115200 lsm=landlock,lockdown,yama transparent_hugepage=madvise panic=10 systemd.machine_id={machine}"
 set quiet="quiet loglevel=3 systemd.show_status=no"
 
 menuentry "Tenrec, slot a" --id a --unrestricted {{
