@@ -94,6 +94,9 @@ fn update(places: &Places, disk: &Disk, request: &Request, progress: &mut Progre
     let manifest = bundle::manifest(open()?, &keys)?;
     manifest.may_follow(&running)?;
 
+    if esp::environment(&disk.esp())?.trial == disk.running {
+        bail!("the running system is on trial still: wait until it has proved itself, or restart three times to go back");
+    }
     progress.step(format!("Clear slot {target}"));
     esp::change(&disk.esp(), |environment| environment.writing(&disk.running)).context("the slot cannot be taken out of GRUB's choice")?;
     let uuid = uuid_of(&device)?;
@@ -212,8 +215,15 @@ pub(crate) fn good(places: &Places) -> anyhow::Result<()> {
 fn prove(places: &Places) -> anyhow::Result<()> {
     let deadline = Instant::now() + PROOF;
     let mut since: Option<Instant> = None;
+    let mut said = String::new();
     loop {
-        match is_up(places) {
+        let outcome = is_up(places);
+        let word = outcome.as_ref().map_or_else(|error| format!("{error:#}"), |()| "all is up".to_owned());
+        if word != said {
+            tracing::info!("on trial: {word}");
+            said = word;
+        }
+        match outcome {
             Ok(()) if since.get_or_insert_with(Instant::now).elapsed() >= STEADY => return Ok(()),
             Ok(()) => {}
             Err(error) if Instant::now() >= deadline => return Err(error),
@@ -257,6 +267,9 @@ mod tests {
             update(&places, &disk, &request, &mut Progress::begin(&places, "update")).map_err(|error| format!("{error:#}"))
         };
         let before = esp::environment(&disk.esp()).unwrap();
+        esp::change(&disk.esp(), |environment| environment.trial = "a".to_owned()).unwrap();
+        assert!(update_with(testing::make("10.0", "1.0", &files)).unwrap_err().contains("on trial"));
+        esp::change(&disk.esp(), |environment| environment.good("a")).unwrap();
         assert!(update_with(testing::make("9.8", "1.0", &files)).unwrap_err().contains("older"));
         let (bundle, _) = testing::make("10.0", "1.0", &files);
         assert!(update_with((bundle, testing::make("1", "1", &files).1)).unwrap_err().contains("not signed"));
