@@ -23,6 +23,9 @@ setup: ## install what building and testing need (says what, asks nothing)
 ebpf: setup ## build the XDP programs
 	@ebpf/build
 
+# Release binaries go into an image: paths of this machine in their messages are replaced by short ones.
+build iso iso-test: export CARGO_ENCODED_RUSTFLAGS = $(shell printf -- '--remap-path-prefix=%s=/crates\037--remap-path-prefix=%s=/tenrec' "$${CARGO_HOME:-$$HOME/.cargo}/registry/src" '$(CURDIR)')
+build iso iso-test: export CFLAGS = -ffile-prefix-map=$(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src=/crates -ffile-prefix-map=$(CURDIR)=/tenrec
 build: ebpf ## build the release binaries
 	$(CARGO) build --release --locked --bins
 
@@ -58,10 +61,12 @@ bench: build ## speed beside tcpdump, and beside Suricata and Zeek where they ar
 soak: ebpf ## bad days for hours: hundreds of kills, full disks, a day without a collector; prints what went in, came, came twice
 	@sensor/bench/soak
 
-iso: ## build the appliance image
-	$(CARGO) run --release --locked -p image
+iso: build ## build the appliance image in out/; TWICE=1 builds it again and compares
+	@.ci/setup image/packages
+	@target/release/image iso $(if $(TWICE),--twice)
 
 iso-test: ## boot the appliance image and use it; QUICK=1 for what CI runs
+	@iso-tests/setup
 	$(CARGO) run --release --locked -p iso-tests -- $(if $(QUICK),--quick)
 
 clean: ## remove what was built

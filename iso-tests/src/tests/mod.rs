@@ -40,6 +40,12 @@ pub(crate) static ALL: &[Test] = &[
         run: network::only_the_web_ui_answers,
     },
     Test {
+        name: "the_capture_port_says_nothing",
+        about: "asks a capturing sensor for its address, speaks to it and asks it to forward, on the port that captures",
+        quick: false,
+        run: network::the_capture_port_says_nothing,
+    },
+    Test {
         name: "a_wrong_clock_is_told_by_the_probe",
         about: "starts with a clock that is years behind; the wizard's probe says so",
         quick: false,

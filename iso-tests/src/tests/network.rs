@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, ensure};
 use etherparse::{ArpHardwareId, ArpOperation, ArpPacket, EtherType, NetSlice, PacketBuilder, SlicedPacket, TransportSlice};
 
-use super::first_boot::setup_code;
+use super::first_boot::{send, setup_code};
 use crate::browser::Browser;
 use crate::central::Central;
 use crate::guest::{Plan, Wire};
 use crate::lab::Lab;
 use crate::wizard::{self, Answers};
+use crate::{provision, stick, traffic};
 
 /// Nobody answers to DHCP, so the guest has a link-local address; each of its TCP ports is asked from there.
 pub(super) fn only_the_web_ui_answers(lab: &Lab) -> anyhow::Result<()> {
@@ -96,6 +97,47 @@ impl Scanner<'_> {
         PacketBuilder::ethernet2(Self::MAC, Self::GUEST).arp(packet).write(&mut frame)?;
         self.wire.send(&frame)
     }
+}
+
+/// A sensor that captures is asked for its address, spoken to and asked to forward, on the port that captures.
+pub(super) fn the_capture_port_says_nothing(lab: &Lab) -> anyhow::Result<()> {
+    let central = Central::start(&lab.folder)?;
+    let set = stick::with_files(lab, &[("tenrec-settings.toml", &provision::settings(&central)?)])?;
+    let mut sensor = Plan::new(lab, "silent").disk(&set, "STICK").reaches(5044, central.logs).reaches(9200, central.sessions).start()?;
+    sensor.wait_for_web()?;
+    let page = b"<!doctype html><title>page</title>";
+    send(&sensor, &traffic::http(1, "www.example.org", "/before", "text/html", page))?;
+    sensor.or_screenshot(|_| central.wait_for_line("http", &["/before"], Duration::from_secs(300)))?;
+
+    // QEMU's network gives the management port this address.
+    let (ours, theirs, mac) = ([10, 0, 2, 77], [10, 0, 2, 15], [0x52, 0x54, 0, 0x12, 0x34, 2]);
+    let asker = [0x02, 0, 0, 0, 0, 0x77];
+    let question = ArpPacket::new(ArpHardwareId::ETHERNET, EtherType::IPV4, ArpOperation::REQUEST, &asker, &ours, &[0; 6], &theirs)?;
+    let mut arp = Vec::new();
+    PacketBuilder::ethernet2(asker, [0xff; 6]).arp(question).write(&mut arp)?;
+    let mut frames = vec![arp];
+    // To the appliance itself, and through it to a host beyond.
+    for to in [theirs, [10, 0, 2, 2]] {
+        let (mut ping, mut syn) = (Vec::new(), Vec::new());
+        PacketBuilder::ethernet2(asker, mac).ipv4(ours, to, 64).icmpv4_echo_request(7, 1).write(&mut ping, b"hello")?;
+        PacketBuilder::ethernet2(asker, mac).ipv4(ours, to, 64).tcp(40_000, 8443, 1, 1024).syn().write(&mut syn, &[])?;
+        frames.extend([ping, syn]);
+    }
+    let mut solicitation = Vec::new();
+    let all_nodes = std::net::Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1).octets();
+    PacketBuilder::ethernet2(asker, [0x33, 0x33, 0, 0, 0, 1])
+        .ipv6(std::net::Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0x77).octets(), all_nodes, 255)
+        .icmpv6_echo_request(7, 1)
+        .write(&mut solicitation, b"hello")?;
+    frames.push(solicitation);
+    send(&sensor, &frames)?;
+
+    // What came later has been seen, so these were.
+    send(&sensor, &traffic::http(2, "www.example.org", "/after", "text/html", page))?;
+    sensor.or_screenshot(|_| central.wait_for_line("http", &["/after"], Duration::from_secs(300)))?;
+    let heard = sensor.capture.heard();
+    ensure!(heard.is_empty(), "the capture port sent {} frames since power-on; the first is {:02x?}", heard.len(), heard.first());
+    Ok(())
 }
 
 pub(super) fn a_wrong_clock_is_told(lab: &Lab) -> anyhow::Result<()> {

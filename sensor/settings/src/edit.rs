@@ -29,11 +29,11 @@ pub const ATTACHED: &str = "attached";
 /// Files that may be attached at most: a handful of certificates, keys, and rules of one's own.
 pub const MAX_ATTACHED: usize = 64;
 
-/// Bytes of one attached file at most: a chain of certificates is a tenth of it.
-pub const MAX_ATTACHED_BYTES: usize = 256 << 10;
+/// Bytes of one attached file at most: certificates are a few kilobytes, rules may be many.
+pub const MAX_ATTACHED_BYTES: usize = 1 << 20;
 
-/// Bytes of a whole text with what is attached to it.
-pub const MAX_BYTES: usize = 2 << 20;
+/// Bytes of a whole text with what is attached to it: as JSON it has to fit into a line of the appliance's socket.
+pub const MAX_BYTES: usize = 3 << 20;
 
 /// How a key is typed into a form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -180,7 +180,7 @@ pub enum Response {
         offset: f64,
         /// Seconds that the question took.
         delay: f64,
-        /// Address that answered.
+        /// Server that answered, as it was asked for.
         address: String,
     },
     /// To [`Request::Disks`].
@@ -265,6 +265,9 @@ pub struct State {
     pub time_server: String,
     /// Whether the clock follows it.
     pub synchronized: bool,
+    /// What the operator should know and do something about: no data partition, settings that could not be taken, a name or
+    /// an address that could not be set. Whole sentences; empty if all is well.
+    pub notes: Vec<String>,
 }
 
 /// A network interface.
