@@ -1,5 +1,5 @@
 //! The web UI over HTTPS, as a browser has it.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed test may panic")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a failed test may panic")]
 
 use std::sync::Arc;
 

@@ -22,7 +22,7 @@ impl Appliance {
         notes.extend(note);
         *lock(&self.settings) = settings.map(Arc::new);
         self.wait_for_a_link();
-        self.enforce(true);
+        self.enforce_network();
         if let Err(error) = setup::ensure(&self.places) {
             tracing::error!(%error, "there is no setup code");
             notes.push(format!("There is no setup code: {error}."));
