@@ -337,7 +337,11 @@ fn may_be_attached(name: &str, text: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// A value as it is typed into a form: 65_536 and 0x10000 as 65536.
 fn plain(value: &Value) -> String {
+    if let Some(number) = value.as_integer() {
+        return number.to_string();
+    }
     value.as_str().map_or_else(|| value.clone().decorated("", "").to_string(), str::to_owned)
 }
 
@@ -450,6 +454,15 @@ mod tests {
         assert_eq!((settings.node.tags.len(), settings.pcap.enabled, settings.analysis.seed), (2, false, Some(7)));
         assert!(draft.put("analysis", "seed", "seven").is_err());
         assert!(draft.put("analysis", "nothing", "1").is_err());
+    }
+
+    #[test]
+    fn numbers_are_shown_as_they_are_typed_and_keep_their_own_form() {
+        let text = "[capture]\nsnaplen = 65_000 # enough\n";
+        let mut draft = draft(text);
+        assert_eq!(draft.shown("capture", "snaplen"), "65000");
+        draft.put("capture", "snaplen", "65000").unwrap();
+        assert_eq!(draft.text(), text);
     }
 
     #[test]
