@@ -168,7 +168,9 @@ fn become_root(place: &Place) -> anyhow::Result<()> {
     let program = std::env::current_exe().context("cannot tell where this program is")?;
     let mut sudo = Command::new("sudo");
     sudo.arg("env").arg(format!("SOURCE_DATE_EPOCH={}", place.epoch));
-    for name in ["TENREC_UPDATE_KEY", "TENREC_UPDATE_PASSWORD", "TENREC_MIRROR", "TENREC_SECURITY_MIRROR", "CARGO_HOME", "RUSTUP_HOME", "HOME"] {
+    for name in
+        ["TENREC_UPDATE_KEY", "TENREC_UPDATE_PASSWORD", "TENREC_MIRROR", "TENREC_SECURITY_MIRROR", "CARGO_HOME", "RUSTUP_HOME", "HOME"]
+    {
         if let Ok(value) = std::env::var(name) {
             sudo.arg(format!("{name}={value}"));
         }

@@ -29,11 +29,11 @@ pub const ATTACHED: &str = "attached";
 /// Files that may be attached at most: a handful of certificates, keys, and rules of one's own.
 pub const MAX_ATTACHED: usize = 64;
 
-/// Bytes of one attached file at most: a chain of certificates is a tenth of it.
-pub const MAX_ATTACHED_BYTES: usize = 256 << 10;
+/// Bytes of one attached file at most: certificates are a few kilobytes, rules may be many.
+pub const MAX_ATTACHED_BYTES: usize = 1 << 20;
 
-/// Bytes of a whole text with what is attached to it.
-pub const MAX_BYTES: usize = 2 << 20;
+/// Bytes of a whole text with what is attached to it: as JSON it has to fit into a line of the appliance's socket.
+pub const MAX_BYTES: usize = 3 << 20;
 
 /// How a key is typed into a form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -337,7 +337,11 @@ fn may_be_attached(name: &str, text: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// A value as it is typed into a form: 65_536 and 0x10000 as 65536.
 fn plain(value: &Value) -> String {
+    if let Some(number) = value.as_integer() {
+        return number.to_string();
+    }
     value.as_str().map_or_else(|| value.clone().decorated("", "").to_string(), str::to_owned)
 }
 
@@ -450,6 +454,15 @@ mod tests {
         assert_eq!((settings.node.tags.len(), settings.pcap.enabled, settings.analysis.seed), (2, false, Some(7)));
         assert!(draft.put("analysis", "seed", "seven").is_err());
         assert!(draft.put("analysis", "nothing", "1").is_err());
+    }
+
+    #[test]
+    fn numbers_are_shown_as_they_are_typed_and_keep_their_own_form() {
+        let text = "[capture]\nsnaplen = 65_000 # enough\n";
+        let mut draft = draft(text);
+        assert_eq!(draft.shown("capture", "snaplen"), "65000");
+        draft.put("capture", "snaplen", "65000").unwrap();
+        assert_eq!(draft.text(), text);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::{Path as FilePath, PathBuf};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::JsonRejection;
-use axum::extract::{FromRequestParts, Path, Query, State};
+use axum::extract::{FromRequestParts, Path, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
@@ -15,7 +15,7 @@ use settings::appliance::{self, Job, JobStep, Link, Outcome, Request, Service, S
 use settings::control::ClientError;
 use settings::edit::Draft;
 
-use super::{answer, example, problem, problems};
+use super::{Params, answer, example, problem, problems};
 use crate::Shared;
 use crate::ask::answer as ask;
 use crate::audit::Entry;
@@ -71,15 +71,15 @@ pub(super) struct Text {
 }
 
 /// The text that was sent, checked.
-#[expect(clippy::result_large_err, reason = "the error is the answer, made once a request")]
-fn checked(sent: Result<Json<Text>, JsonRejection>) -> Result<Draft, Response> {
+async fn checked(shared: &Shared, sent: Result<Json<Text>, JsonRejection>) -> Result<Draft, Response> {
     let Json(Text { text }) = sent.map_err(|error| problem(error.status(), &error.body_text(), "send {\"text\": \"…\"}"))?;
     let wrong = |all: &[settings::Problem]| {
         problems(StatusCode::UNPROCESSABLE_ENTITY, "these settings are wrong", "each problem names its key", all)
     };
     let draft = Draft::parse(&text, FilePath::new(PATH)).map_err(|problem| wrong(&[problem]))?;
-    draft.check(FilePath::new(PATH)).map_err(|problems| wrong(&problems))?;
-    Ok(draft)
+    let mut problems = draft.check(FilePath::new(PATH)).err().unwrap_or_default();
+    problems.extend(crate::filter::problem(&shared.viewer, &draft).await);
+    if problems.is_empty() { Ok(draft) } else { Err(wrong(&problems)) }
 }
 
 pub(super) async fn settings(asked: Appliance) -> Response {
@@ -90,7 +90,7 @@ pub(super) async fn settings(asked: Appliance) -> Response {
 }
 
 pub(super) async fn apply(asked: Appliance, sent: Result<Json<Text>, JsonRejection>) -> Response {
-    let mut draft = match checked(sent) {
+    let mut draft = match checked(&asked.shared, sent).await {
         Ok(draft) => draft,
         Err(response) => return response,
     };
@@ -108,8 +108,8 @@ pub(super) fn problems_example() -> Value {
     json!({ "good": true })
 }
 
-pub(super) async fn check(_asked: Appliance, sent: Result<Json<Text>, JsonRejection>) -> Response {
-    checked(sent).map_or_else(|response| response, |_| answer(json!({ "good": true })))
+pub(super) async fn check(asked: Appliance, sent: Result<Json<Text>, JsonRejection>) -> Response {
+    checked(&asked.shared, sent).await.map_or_else(|response| response, |_| answer(json!({ "good": true })))
 }
 
 pub(super) fn links_example() -> Value {
@@ -166,7 +166,7 @@ pub(super) fn journal_example() -> Value {
     json!({ "lines": [""] })
 }
 
-pub(super) async fn journal(asked: Appliance, Path(unit): Path<String>, Query(Lines { lines }): Query<Lines>) -> Response {
+pub(super) async fn journal(asked: Appliance, Path(unit): Path<String>, Params(Lines { lines }): Params<Lines>) -> Response {
     if let Err(response) = known(&unit) {
         return response;
     }

@@ -9,10 +9,13 @@ mod openapi;
 mod sensor;
 
 use axum::Json;
+use axum::extract::{FromRequestParts, Query};
 use axum::http::StatusCode;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post, put};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::Shared;
@@ -146,6 +149,20 @@ fn problems(status: StatusCode, what: &str, to_do: &str, all: &[settings::Proble
     (status, [(axum::http::header::CONTENT_TYPE, "application/problem+json")], body.to_string()).into_response()
 }
 
+/// The parameters of a query; what is wrong with them is told as every error is.
+struct Params<T>(T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
+        match Query::from_request_parts(parts, state).await {
+            Ok(Query(asked)) => Ok(Self(asked)),
+            Err(error) => Err(problem(error.status(), &error.body_text(), "/api/openapi.json has the parameters")),
+        }
+    }
+}
+
 /// An answer.
 fn answer(value: impl Serialize) -> Response {
     Json(value).into_response()
@@ -213,7 +230,12 @@ mod tests {
         assert!(problem["detail"].as_str().unwrap().contains("systemctl"), "{problem}");
         let page = site.administrator().get("/api/nothing").await;
         assert!(page.status == StatusCode::NOT_FOUND && page.body.contains("/api/openapi.json"), "{}", page.body);
-        assert!(ask(&mut site.administrator(), "PUT", "/api/settings", "{").await.status.is_client_error());
+        for (method, path, body) in
+            [("PUT", "/api/settings", "{"), ("GET", "/api/files?limit=many", ""), ("POST", "/api/services/cron.service/restart", "")]
+        {
+            let page = ask(&mut site.administrator(), method, path, body).await;
+            assert!(page.status.is_client_error() && page.headers["content-type"] == "application/problem+json", "{path}: {}", page.body);
+        }
     }
 
     #[tokio::test]
@@ -228,6 +250,8 @@ mod tests {
             "{}",
             wrong.body
         );
+        let wrong = ask(&mut browser, "PUT", "/api/settings", r#"{"text":"[capture]\nfilter = \"bad\"\n"}"#).await;
+        assert!(wrong.body.contains("\"key\":\"capture.filter\""), "{}", wrong.body);
         let right = ask(&mut browser, "PUT", "/api/settings", r#"{"text":"[pcap]\nrotate_minutes = 9\n"}"#).await;
         assert_eq!(right.status, StatusCode::ACCEPTED, "{}", right.body);
         let settings = site.world().settings();

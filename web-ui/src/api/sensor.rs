@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use settings::appliance::{self, Request};
 use settings::control::{self, ClientError, CollectorState, Connection, Destination, File, MAX_ROWS, Status, Verdict, Worker};
 
-use super::{answer, example, problem};
+use super::{Params, answer, example, problem};
 use crate::Shared;
 use crate::ask::answer as ask;
 use crate::auth::Caller;
@@ -101,7 +101,7 @@ pub(super) fn connections_example() -> Value {
     json!({ "connections": [Connection::default()] })
 }
 
-pub(super) async fn connections(State(shared): State<Shared>, Query(asked): Query<Asked>) -> Response {
+pub(super) async fn connections(State(shared): State<Shared>, Params(asked): Params<Asked>) -> Response {
     match crate::ask::connections(&shared.control, MAX_ROWS).await {
         Ok(all) => {
             let found: Vec<_> = all.into_iter().filter(|it| connections::matches(it, &asked.search)).take(asked.limit).collect();
@@ -115,7 +115,7 @@ pub(super) fn files_example() -> Value {
     json!({ "files": [File { rules: vec![String::new()], ..File::default() }] })
 }
 
-pub(super) async fn files(State(shared): State<Shared>, Query(asked): Query<Asked>) -> Response {
+pub(super) async fn files(State(shared): State<Shared>, Params(asked): Params<Asked>) -> Response {
     match crate::ask::files(&shared.control, asked.limit.min(MAX_ROWS)).await {
         Ok(files) => answer(json!({ "files": files })),
         Err(error) => down(&error),
@@ -131,7 +131,7 @@ pub(super) async fn file(State(shared): State<Shared>, caller: Caller, Path(fuid
     }
 }
 
-pub(super) async fn packets(State(shared): State<Shared>, Query(asked): Query<packets::Asked>) -> Response {
+pub(super) async fn packets(State(shared): State<Shared>, Params(asked): Params<packets::Asked>) -> Response {
     match packets::fetch(&shared.viewer, &asked).await {
         Ok(response) => response,
         Err((status, why)) => problem(status, &why, "filter is in tcpdump's language, from and to are times or how long ago: -10m"),

@@ -123,6 +123,9 @@ pub(crate) async fn submit(machine: Machine, Path(name): Path<String>, fields: F
         draft.unset(section.name, key.name);
     }
     problems.extend(draft.check(PATH.as_ref()).err().unwrap_or_default());
+    if section.name == "capture" {
+        problems.extend(crate::filter::problem(&machine.shared.viewer, &draft).await);
+    }
     if !problems.is_empty() {
         return show(machine.frame, true, section, &draft, Some(&fields), &problems, String::new());
     }

@@ -257,9 +257,14 @@ fn charts(samples: &[Sample]) -> Vec<Chart> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use axum::http::StatusCode;
+    use futures_util::StreamExt as _;
     use settings::control::{CollectorState, Destination, Interface, Status};
 
+    use crate::auth::session::{Key, Standing};
+    use crate::auth::{Caller, Peer, Who};
     use crate::pages::testing::Site;
 
     fn status() -> Status {
@@ -300,5 +305,19 @@ mod tests {
         let page = site.browser().get("/").await;
         assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
         assert!(page.body.contains("systemctl status tenrec"), "{}", page.body);
+    }
+
+    #[tokio::test]
+    async fn the_live_status_ends_with_the_session() {
+        let site = Site::appliance().await;
+        let id = site.shared().gate.sessions.begin(Standing::Administrator, None, Instant::now()).unwrap();
+        let key = Key::of(&id);
+        let caller = Caller { who: Who::Administrator(key), peer: Peer::default(), csrf: String::new() };
+        let mut events = Box::pin(super::stream(site.shared().clone(), caller));
+        let deadline = Duration::from_secs(20);
+        assert!(tokio::time::timeout(deadline, events.next()).await.unwrap().is_some());
+        site.shared().gate.sessions.end(key);
+        let rest = tokio::time::timeout(deadline, async { while events.next().await.is_some() {} });
+        assert!(rest.await.is_ok(), "it goes on without the session");
     }
 }

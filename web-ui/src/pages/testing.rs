@@ -84,6 +84,10 @@ impl Site {
         &self.world
     }
 
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
     pub(crate) fn browser(&self) -> Browser {
         Browser { app: self.app.clone(), cookies: BTreeMap::new(), last_cookie: String::new() }
     }
