@@ -85,6 +85,8 @@ struct Part {
     what: Given,
     share: Arc<Share>,
     folder: PathBuf,
+    /// Bytes that stay free on its file system.
+    floor: u64,
 }
 
 /// What was given up.
@@ -138,7 +140,6 @@ pub enum Sacrifice {
 #[derive(Debug)]
 pub struct Disk {
     budget: u64,
-    floor: u64,
     parts: Vec<Part>,
     is_tight: Arc<AtomicBool>,
 }
@@ -160,7 +161,12 @@ impl Disk {
     /// Keeps everything within `budget` bytes (0: no bound), with `floor` bytes free on every file system that is used.
     #[must_use]
     pub fn new(budget: u64, floor: u64, folders: &Folders, shares: &Shares) -> Self {
-        let part = |what, share: &Arc<Share>, folder: &Path| Part { what, share: Arc::clone(share), folder: folder.to_owned() };
+        let part = |what, share: &Arc<Share>, folder: &Path| Part {
+            what,
+            share: Arc::clone(share),
+            folder: folder.to_owned(),
+            floor: self::floor(folder, floor),
+        };
         let parts = vec![
             part(Given::Captures, &shares.captures, &folders.captures),
             part(Given::Files, &shares.files, &folders.files),
@@ -168,7 +174,7 @@ impl Disk {
             part(Given::Logs, &shares.logs, &folders.logs),
             part(Given::Records, &shares.spool, &folders.spool),
         ];
-        Self { budget, floor, parts, is_tight: Arc::clone(&shares.is_tight) }
+        Self { budget, parts, is_tight: Arc::clone(&shares.is_tight) }
     }
 
     /// One look at everything; what has been given up since the last one. To be called about once a second.
@@ -189,7 +195,8 @@ impl Disk {
         let mut tight = self.ask(over, |_| true);
         for (system, free_there) in systems {
             let is_there = |at: usize| free.get(at).copied().flatten().is_some_and(|(at, _)| at == system);
-            tight |= self.ask(self.floor.saturating_sub(free_there), is_there);
+            let floor = self.parts.iter().enumerate().filter(|(at, _)| is_there(*at)).map(|(_, part)| part.floor).max().unwrap_or(0);
+            tight |= self.ask(floor.saturating_sub(free_there), is_there);
         }
         if tight != self.is_tight.swap(tight, Ordering::Relaxed) {
             told.push(if tight { Sacrifice::CarvingStopped } else { Sacrifice::CarvingResumed });
@@ -231,6 +238,26 @@ impl Part {
         let things = self.share.given.swap(0, Ordering::Relaxed);
         (things > 0).then_some(Sacrifice::Deleted { what: self.what, things, bytes })
     }
+}
+
+/// Bytes that stay free on the file system of `folder`: `wanted`, and no more than an eighth of it, since what is little for a
+/// disk would leave no room at all on a small one, or in memory.
+#[must_use]
+pub fn floor(folder: &Path, wanted: u64) -> u64 {
+    size(folder).map_or(wanted, |size| wanted.min(size / 8))
+}
+
+/// Bytes after which a new file is begun in `folder`: `wanted`, and no more than a sixteenth of its file system, so that there are
+/// always older files that can give way.
+#[must_use]
+pub fn rotation(folder: &Path, wanted: u64) -> u64 {
+    size(folder).map_or(wanted, |size| wanted.min(size / 16))
+}
+
+/// Size of the file system that a folder is on, or will be once it is made.
+fn size(folder: &Path) -> Option<u64> {
+    let state = folder.ancestors().find_map(|there| rustix::fs::statvfs(there).ok())?;
+    Some(state.f_blocks.saturating_mul(state.f_frsize))
 }
 
 /// The number of a folder's file system, and the bytes that are free there; nothing if it does not say.
@@ -287,6 +314,14 @@ mod tests {
         shares.logs.holds(60 * MB, 20 * MB);
         disk.weigh(&[Some((1, 0)); 5]);
         assert_eq!((shares.captures.most(), wanted(&shares)), (40 * MB, [18, 0, 0, 0]));
+    }
+
+    #[test]
+    fn floor_and_rotation_fit_the_file_system() {
+        let here = tempfile::tempdir().unwrap();
+        let size = size(&here.path().join("not/yet/made")).unwrap();
+        assert_eq!((floor(here.path(), u64::MAX), rotation(here.path(), u64::MAX)), (size / 8, size / 16));
+        assert_eq!((floor(here.path(), 1), rotation(here.path(), 1)), (1, 1));
     }
 
     #[test]

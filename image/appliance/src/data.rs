@@ -27,6 +27,8 @@ pub(crate) const LABEL: &str = "tenrec-data";
 const MAPPED: &str = "tenrec-data";
 const OUTCOME: &str = "/run/tenrec-data/outcome.json";
 const UNIT: &str = "/run/systemd/system/data.mount";
+/// The unit of the image for when there is none: memory, as much as captures may take of it.
+const MEMORY_UNIT: &str = "/usr/lib/systemd/system/data.mount";
 /// A journal is replayed in seconds; a file system that was damaged is checked whole.
 const CHECK: Duration = Duration::from_secs(3600);
 /// Bytes at the beginning of a LUKS2 device that have its two headers' first one, tokens included: 16 KiB in cryptsetup's layout.
@@ -88,6 +90,13 @@ pub(crate) fn run(places: &Places) -> anyhow::Result<()> {
     } else if !medium::slot(places).is_empty() {
         outcome.note = format!("The disk has no partition {LABEL}, so nothing is kept.");
     }
+    if !outcome.kept
+        && places.at(MEMORY_UNIT).exists()
+        && let Err(error) = start_mount()
+    {
+        // The folders are then in the overlay's memory: there is less of a bound.
+        tracing::warn!(error = format!("{error:#}"), "the data have no memory of their own");
+    }
     make_folders(places, &places.at("/data")).context("cannot make the folders of /data")?;
     files::write(places, &places.at(OUTCOME), &serde_json::to_vec(&outcome)?, Access::PUBLIC).context("cannot write the outcome")
 }
@@ -107,8 +116,13 @@ fn mount(places: &Places, partition: &Path, outcome: &mut Outcome) -> anyhow::Re
     };
     outcome.note = check(&device)?;
     files::write(places, &places.at(UNIT), unit(&device).as_bytes(), Access::PUBLIC).context("no mount unit")?;
-    Program::new("systemctl").args(["start", "data.mount"]).within(Duration::from_secs(120)).run().context("it cannot be mounted")?;
+    start_mount().context("it cannot be mounted")?;
     outcome.kept = true;
+    Ok(())
+}
+
+fn start_mount() -> anyhow::Result<()> {
+    Program::new("systemctl").args(["start", "data.mount"]).within(Duration::from_secs(120)).run()?;
     Ok(())
 }
 

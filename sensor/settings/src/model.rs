@@ -57,7 +57,7 @@ section! {
         pub enabled: bool = true;
         /// Folder of the PCAP files, `tenrec-INTERFACE-TIME-NUMBER.pcap`, each with its index (`.idx`).
         pub folder: PathBuf = PathBuf::from("/var/lib/tenrec/pcap");
-        /// Megabytes (2^20 bytes) after which a new file is begun, 1 to 1048576.
+        /// Megabytes (2^20 bytes) after which a new file is begun, 1 to 1048576; never more than a sixteenth of the file system.
         /// (Environment: PCAP_ROTATE_MEGABYTES)
         pub rotate_megabytes: u64 = 4096;
         /// Minutes after which a new file is begun, 1 to 10080; 0 begins one by size alone.
@@ -78,7 +78,7 @@ section! {
     pub struct Disk as "disk" {
         /// Megabytes that everything together may take; 0 is bounded by the floor alone.
         pub budget_megabytes: u64 = 0;
-        /// Megabytes that stay free on every file system that is used.
+        /// Megabytes that stay free on every file system that is used; never more than an eighth of it.
         pub floor_megabytes: u64 = 1024;
     }
 }

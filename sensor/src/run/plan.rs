@@ -15,7 +15,7 @@ use settings::{AnalysisMode, CaptureMode, CarvingMode, Compression, Settings, Ze
 use super::{Plan, control, delivery, files, follow, health, log_files, records, rotated, scanning};
 use crate::{
     capture::{self, Mode, Wanted},
-    disk::{Disk, Folders, Shares},
+    disk::{self, Disk, Folders, Shares},
     pcap,
     sandbox::Policy,
 };
@@ -154,11 +154,11 @@ fn pcap_options(settings: &Settings, shares: &Shares) -> pcap::Options {
     pcap::Options {
         folder: of.folder.clone(),
         interfaces: settings.capture.interfaces.clone(),
-        rotate_bytes: megabytes(of.rotate_megabytes),
+        rotate_bytes: disk::rotation(&of.folder, megabytes(of.rotate_megabytes)),
         rotate_age: Duration::from_secs(of.rotate_minutes.saturating_mul(60)),
         lz4: of.compression == Compression::Lz4,
         budget_bytes: megabytes(of.budget_megabytes),
-        floor_bytes: megabytes(settings.disk.floor_megabytes),
+        floor_bytes: disk::floor(&of.folder, megabytes(settings.disk.floor_megabytes)),
         snap: settings.capture.snaplen,
         share: Arc::clone(&shares.captures),
         events: Vec::new(),
@@ -233,7 +233,7 @@ fn log_options(settings: &Settings, shares: &Shares) -> log_files::Options {
         rotate: Duration::from_secs(of.rotate_minutes.saturating_mul(60)),
         budget_bytes: megabytes(of.budget_megabytes),
         // Captures give way at the floor; logs only when that was not enough.
-        floor_bytes: megabytes(settings.disk.floor_megabytes) / 2,
+        floor_bytes: disk::floor(&settings.logs.folder, megabytes(settings.disk.floor_megabytes)) / 2,
         share: Arc::clone(&shares.logs),
     }
 }
@@ -328,7 +328,7 @@ mod tests {
         assert_eq!((plan.capture.workers, plan.capture.ring_bytes, plan.capture.interfaces.len()), (3, 128 << 20, 2));
         assert_eq!(plan.capture.interfaces[1].filter, "tcp");
         let pcap = plan.pcap.unwrap();
-        assert!(pcap.lz4 && pcap.rotate_age == Duration::from_secs(300) && pcap.rotate_bytes == 4096 << 20);
+        assert!(pcap.lz4 && pcap.rotate_age == Duration::from_secs(300) && pcap.rotate_bytes <= 4096 << 20);
         assert_eq!(plan.policy.connect, Some(Vec::new()), "without forwarding nothing is connected to");
     }
 
