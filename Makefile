@@ -23,9 +23,11 @@ setup: ## install what building and testing need (says what, asks nothing)
 ebpf: setup ## build the XDP programs
 	@ebpf/build
 
-# Release binaries go into an image: paths of this machine in their messages are replaced by short ones.
-build iso iso-test: export CARGO_ENCODED_RUSTFLAGS = $(shell printf -- '--remap-path-prefix=%s=/crates\037--remap-path-prefix=%s=/tenrec' "$${CARGO_HOME:-$$HOME/.cargo}/registry/src" '$(CURDIR)')
-build iso iso-test: export CFLAGS = -ffile-prefix-map=$(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src=/crates -ffile-prefix-map=$(CURDIR)=/tenrec
+# Release binaries go into an image: paths of this machine in their messages are replaced by short ones, the longest first.
+CRATES = $(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src
+RUST_SOURCES = $(shell rustc --print sysroot)/lib/rustlib/src/rust
+build iso iso-test: export CARGO_ENCODED_RUSTFLAGS = $(shell printf -- '--remap-path-prefix=%s=/crates\037--remap-path-prefix=%s=/rustc\037--remap-path-prefix=%s=/tenrec' '$(CRATES)' '$(RUST_SOURCES)' '$(CURDIR)')
+build iso iso-test: export CFLAGS = -ffile-prefix-map=$(CRATES)=/crates -ffile-prefix-map=$(CURDIR)=/tenrec
 build: ebpf ## build the release binaries
 	$(CARGO) build --release --locked --bins
 

@@ -80,7 +80,7 @@ fn iso(twice: bool, keep: bool) -> anyhow::Result<()> {
     let place = Place::find()?;
     become_root(&place)?;
     let mut log = Log::begin(&place.out.join("build.log"))?;
-    let mirrors = Mirrors::find();
+    let mirrors = Mirrors::find()?;
     log.step(&format!("packages come from {} and {}", mirrors.archive, mirrors.security));
     let live_build = LiveBuild::fetch(&place, &mirrors, &mut log)?;
     let keys = Keys::find(&place.out)?;
@@ -168,7 +168,7 @@ fn become_root(place: &Place) -> anyhow::Result<()> {
     let program = std::env::current_exe().context("cannot tell where this program is")?;
     let mut sudo = Command::new("sudo");
     sudo.arg("env").arg(format!("SOURCE_DATE_EPOCH={}", place.epoch));
-    for name in ["TENREC_UPDATE_KEY", "TENREC_UPDATE_PASSWORD", "TENREC_MIRROR", "TENREC_SECURITY_MIRROR", "CARGO_HOME", "HOME"] {
+    for name in ["TENREC_UPDATE_KEY", "TENREC_UPDATE_PASSWORD", "TENREC_MIRROR", "TENREC_SECURITY_MIRROR", "CARGO_HOME", "RUSTUP_HOME", "HOME"] {
         if let Ok(value) = std::env::var(name) {
             sudo.arg(format!("{name}={value}"));
         }
@@ -181,8 +181,11 @@ fn become_root(place: &Place) -> anyhow::Result<()> {
 fn leaks(place: &Place, mirrors: &Mirrors) -> Vec<String> {
     let mut leaks = mirrors.private_hosts();
     leaks.push(place.tree.display().to_string());
-    let cargo = std::env::var("CARGO_HOME").ok().or_else(|| std::env::var("HOME").ok().map(|home| format!("{home}/.cargo")));
-    leaks.extend(cargo);
+    // Where crates and the compiler's sources lie.
+    for (variable, folder) in [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")] {
+        let own = || std::env::var("HOME").ok().map(|home| format!("{home}/{folder}"));
+        leaks.extend(std::env::var(variable).ok().or_else(own));
+    }
     leaks
 }
 

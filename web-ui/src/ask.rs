@@ -1,7 +1,8 @@
-//! Asking the daemon without blocking the runtime.
+//! Asking the daemon and the appliance without blocking the runtime.
 
 use std::path::Path;
 
+use settings::appliance;
 use settings::control::{Client, ClientError, Connection, DAEMON, File, Request, Response, Status};
 
 /// Asks for the status.
@@ -35,3 +36,22 @@ async fn on_a_thread<T: Send + 'static>(
     let answer = tokio::task::spawn_blocking(move || Client::connect(&socket).and_then(|mut client| ask(&mut client)));
     answer.await.unwrap_or(Err(ClientError::Mismatch(DAEMON)))
 }
+
+/// Asks the appliance.
+pub(crate) async fn appliance(socket: &Path, request: appliance::Request) -> Result<appliance::Response, ClientError> {
+    let socket = socket.to_owned();
+    let ask = move || appliance::Client::connect(&socket).and_then(|mut client| client.ask(&request));
+    tokio::task::spawn_blocking(ask).await.unwrap_or(Err(ClientError::Mismatch(appliance::APPLIANCE)))
+}
+
+/// Asks the appliance for one kind of answer: `answer!(shared, Request::State => Response::State(state) => *state)`.
+macro_rules! answer {
+    ($socket:expr, $request:expr => $pattern:pat => $value:expr) => {
+        match $crate::ask::appliance($socket, $request).await {
+            Ok($pattern) => Ok($value),
+            Ok(_) => Err(settings::control::ClientError::Mismatch(settings::appliance::APPLIANCE)),
+            Err(error) => Err(error),
+        }
+    };
+}
+pub(crate) use answer;

@@ -29,7 +29,7 @@ pub(super) fn unattended_install(lab: &Lab) -> anyhow::Result<()> {
 
     let mut sensor = installed(lab, "installed", &disk, &central)?;
     sensor.wait_for_web()?;
-    ensure!(!sensor.console.text().contains("setup code"), "a provisioned sensor asks for no setup");
+    ensure!(!sensor.console.text().contains("Setup code"), "a provisioned sensor asks for no setup");
     talk(&sensor, 0)?;
     central.wait_for_line("http", &["/page-0"], DELIVERY)?;
     sensor.power_off()?;

@@ -58,7 +58,7 @@ pub(super) fn secure_boot_reaches_the_wizard(lab: &Lab) -> anyhow::Result<()> {
 
 /// The code that the console shows, which also shows the certificate that the browser will see.
 pub(super) fn setup_code(sensor: &Guest, fingerprint: &str) -> anyhow::Result<String> {
-    let code = sensor.console.wait_for_after("setup code", Duration::from_secs(60))?;
+    let code = sensor.console.wait_for_after("Setup code", Duration::from_secs(60))?;
     let code = code.trim_start_matches([':', ' ']).to_owned();
     let shown: String = sensor.console.text().chars().filter(char::is_ascii_hexdigit).collect();
     let digits = fingerprint.replace(':', "");

@@ -12,6 +12,7 @@
 pub mod appliance;
 mod check;
 pub mod control;
+pub mod edit;
 mod environment;
 mod error;
 pub mod lines;

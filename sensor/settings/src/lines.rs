@@ -98,6 +98,13 @@ impl Lines {
     }
 }
 
+impl Lines {
+    /// What follows after the last line, `size` bytes of it.
+    pub(crate) fn into_bytes(self, size: u64) -> io::Take<BufReader<UnixStream>> {
+        self.stream.take(size)
+    }
+}
+
 /// A message as one line with its newline.
 ///
 /// # Errors

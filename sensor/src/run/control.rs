@@ -5,8 +5,11 @@
 
 use std::{
     fs, io,
-    os::unix::{fs::PermissionsExt, net::UnixListener},
-    path::Path,
+    os::unix::{
+        fs::{OpenOptionsExt, PermissionsExt},
+        net::UnixListener,
+    },
+    path::{Path, PathBuf},
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -23,6 +26,8 @@ use super::{Service, Status};
 const LONGEST_REQUEST: u64 = 64 << 10;
 /// Conversations at once; more wait in the kernel's queue.
 const CONVERSATIONS: usize = 64;
+/// Bytes of a carved file that are read at once.
+const BLOCK: usize = 64 << 10;
 /// How long a client may take to read an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -31,6 +36,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub struct Identity {
     /// Name of the sensor.
     pub node: String,
+    /// Where carved files are.
+    pub files: PathBuf,
     /// Answers [`Request::Reload`].
     pub reload: Arc<dyn Fn() -> Response + Send + Sync>,
 }
@@ -105,6 +112,13 @@ async fn converse(stream: tokio::net::UnixStream, identity: &Identity, status: &
             return Ok(());
         }
         let response = match decode::<Request>(&line) {
+            Ok(Request::Content { fuid }) => match open(&fuid, identity, status) {
+                Ok((name, file)) => {
+                    send(name, file, &mut writer).await?;
+                    continue;
+                }
+                Err(message) => Response::Error { message },
+            },
             Ok(request) => answer(&request, identity, status),
             Err(error) => Response::Error { message: format!("not understood: {error}") },
         };
@@ -115,6 +129,51 @@ async fn converse(stream: tokio::net::UnixStream, identity: &Identity, status: &
             return Ok(());
         }
     }
+}
+
+/// A carved file of those seen last, by the name that the record of it has.
+fn open(fuid: &str, identity: &Identity, status: &Status) -> Result<(String, fs::File), String> {
+    let rows = status.records.files(MAX_ROWS);
+    let known = rows.iter().filter_map(|row| file(row)).find(|file| file.fuid == fuid);
+    let name = known.ok_or("this file is not among those seen last: it can be fetched no more")?.extracted;
+    open_carved(&identity.files, &name)
+}
+
+fn open_carved(folder: &Path, name: &str) -> Result<(String, fs::File), String> {
+    if name.is_empty() {
+        return Err("this file was not carved: files.carving in the settings says which are".to_owned());
+    }
+    // Names are of our own making; that one leads elsewhere is not to be thought of, and so it is looked at.
+    if name.contains('/') || name == ".." {
+        return Err("this is not the name of a carved file".to_owned());
+    }
+    let flags = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
+    let file = fs::OpenOptions::new().read(true).custom_flags(flags).open(folder.join(name)).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => "this file is not on disk any more: files.preservation in the settings says which stay".to_owned(),
+        _ => format!("this file cannot be read: {error}"),
+    })?;
+    if !file.metadata().is_ok_and(|known| known.is_file()) {
+        return Err("this is not a file".to_owned());
+    }
+    Ok((name.to_owned(), file))
+}
+
+/// A line, and the bytes of a file. What is deleted meanwhile is sent to its end, since it is open.
+async fn send(name: String, file: fs::File, writer: &mut (impl tokio::io::AsyncWrite + Unpin)) -> io::Result<()> {
+    let size = file.metadata()?.len();
+    let mut rest = tokio::fs::File::from_std(file).take(size);
+    let line = encode(&Response::Content { name, size }).map_err(io::Error::other)?;
+    tokio::time::timeout(PATIENCE, writer.write_all(&line)).await??;
+    let mut block = vec![0; BLOCK];
+    let mut sent = 0;
+    loop {
+        let read = rest.read(&mut block).await?;
+        let Some(bytes) = block.get(..read).filter(|bytes| !bytes.is_empty()) else { break };
+        tokio::time::timeout(PATIENCE, writer.write_all(bytes)).await??;
+        sent += read as u64;
+    }
+    // What the client takes for the next line would be bytes of the file.
+    if sent == size { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
 }
 
 /// The answer to one request.
@@ -131,6 +190,7 @@ pub fn answer(request: &Request, identity: &Identity, status: &Status) -> Respon
             status.probes.iter().for_each(|probe| probe.files(&mut files));
             Response::Files { files }
         }
+        Request::Content { .. } => Response::Error { message: "bytes are sent by the socket alone".to_owned() },
         Request::Reload => (identity.reload)(),
     }
 }
@@ -277,6 +337,26 @@ mod tests {
             file(r#"{"ts":2,"fuid":"Fx","uid":"Cx","source":"HTTP","mime_type":"text/plain","seen_bytes":12,"extracted":"HTTP-Fx"}"#)
                 .unwrap();
         assert_eq!((file.size, file.verdict.as_str(), file.extracted.as_str()), (12, "unscanned", "HTTP-Fx"));
+    }
+
+    #[tokio::test]
+    async fn a_carved_file_is_sent_whole_and_no_name_leads_out_of_its_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = folder.path().join("files");
+        fs::create_dir(&files).unwrap();
+        fs::write(folder.path().join("secret"), "x").unwrap();
+        fs::write(files.join("HTTP-F1"), vec![7; BLOCK + 1]).unwrap();
+        std::os::unix::fs::symlink("../secret", files.join("link")).unwrap();
+        for name in ["", "../secret", "..", "link", "missing", "."] {
+            assert!(open_carved(&files, name).is_err(), "{name}");
+        }
+        let (name, file) = open_carved(&files, "HTTP-F1").unwrap();
+        let mut sent = Vec::new();
+        send(name, file, &mut sent).await.unwrap();
+        let line = sent.iter().position(|byte| *byte == b'\n').unwrap();
+        let size = BLOCK as u64 + 1;
+        assert_eq!(decode::<Response>(&sent[..line]).unwrap(), Response::Content { name: "HTTP-F1".into(), size });
+        assert_eq!(sent[line + 1..], vec![7; BLOCK + 1]);
     }
 
     #[test]

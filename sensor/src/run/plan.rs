@@ -32,7 +32,8 @@ pub fn run(settings: &Settings, path: &Path) -> anyhow::Result<()> {
     delivery::add(settings, &mut plan);
     health::add(settings, &mut plan);
     rotated(settings, &mut plan);
-    let identity = control::Identity { node: settings.node.name.clone(), reload: reloader(settings, path) };
+    let identity =
+        control::Identity { node: settings.node.name.clone(), files: settings.files.folder.clone(), reload: reloader(settings, path) };
     let reload = Arc::clone(&identity.reload);
     plan.reload = Box::new(move || match reload() {
         Response::Error { message } => tracing::error!("settings not read again: {message}"),

@@ -13,16 +13,18 @@ use serde::Deserialize;
 use settings::control::Connection;
 use tokio::net::UnixStream;
 
-use crate::Shared;
+use crate::frame::Frame;
+use crate::{Shared, format};
 
 /// How long the viewer may take until it begins to answer: an unknown session is looked for in all indices.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Bytes of a refusal that are shown.
 const MAX_REFUSAL: usize = 4096;
 
-#[derive(Template, Default)]
+#[derive(Template)]
 #[template(path = "packets.html")]
 struct Page {
+    frame: Frame,
     error: String,
     filter: String,
     from: String,
@@ -41,31 +43,43 @@ pub(crate) struct Asked {
 }
 
 /// The form.
-pub(crate) async fn page() -> Response {
-    super::render(StatusCode::OK, &Page { from: "-10m".to_owned(), ..Page::default() })
+pub(crate) async fn page(frame: Frame) -> Response {
+    let (error, filter, to) = Default::default();
+    super::render(StatusCode::OK, &Page { frame, error, filter, from: "-10m".to_owned(), to, tagged: false })
 }
 
 /// The packets as they come, or the form again with what is wrong.
-pub(crate) async fn download(State(shared): State<Shared>, Query(asked): Query<Asked>) -> Response {
-    let target = target(&asked);
-    let answered = tokio::time::timeout(PATIENCE, ask(&shared.viewer, &target)).await;
-    let (status, error) = match answered {
-        Ok(Ok(response)) if response.status() == StatusCode::OK => return passed_on(response),
+pub(crate) async fn download(State(shared): State<Shared>, frame: Frame, Query(asked): Query<Asked>) -> Response {
+    match fetch(&shared.viewer, &asked).await {
+        Ok(response) => response,
+        Err((status, error)) => {
+            let Asked { filter, from, to, tagged } = asked;
+            super::render(status, &Page { frame, error, filter, from, to, tagged: tagged == "true" })
+        }
+    }
+}
+
+/// The packets as they come.
+///
+/// # Errors
+/// Status and words: what is wrong with what was asked, or that the viewer does not answer.
+pub(crate) async fn fetch(viewer: &Path, asked: &Asked) -> Result<Response, (StatusCode, String)> {
+    let target = target(asked);
+    match tokio::time::timeout(PATIENCE, ask(viewer, &target)).await {
+        Ok(Ok(response)) if response.status() == StatusCode::OK => Ok(passed_on(response)),
         Ok(Ok(response)) => {
             let status = response.status();
             let text = to_bytes(response.into_body(), MAX_REFUSAL).await.unwrap_or_default();
-            (status, String::from_utf8_lossy(&text).trim().to_owned())
+            Err((status, String::from_utf8_lossy(&text).trim().to_owned()))
         }
-        Ok(Err(error)) => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            format!(
+        Ok(Err(error)) => {
+            let words = format!(
                 "tenrec viewer does not answer, which has the packets ({error}): `systemctl status tenrec-viewer` tells whether it runs"
-            ),
-        ),
-        Err(_) => (StatusCode::GATEWAY_TIMEOUT, "tenrec viewer took too long: ask for a shorter time".to_owned()),
-    };
-    let Asked { filter, from, to, tagged } = asked;
-    super::render(status, &Page { error, filter, from, to, tagged: tagged == "true" })
+            );
+            Err((StatusCode::SERVICE_UNAVAILABLE, words))
+        }
+        Err(_) => Err((StatusCode::GATEWAY_TIMEOUT, "tenrec viewer took too long: ask for a shorter time".to_owned())),
+    }
 }
 
 /// The link to the packets of a connection: its hosts and ports, from its beginning to its end, with a moment on both sides.
@@ -87,24 +101,18 @@ fn target(asked: &Asked) -> String {
     target_of("/local/search", &[("filter", filter), ("from", from), ("to", to), ("tagged", tagged)])
 }
 
+/// The viewer's answer to a filter and a time.
+pub(crate) fn search(filter: &str, from: &str, to: &str) -> String {
+    target_of("/local/search", &[("filter", filter), ("from", from), ("to", to)])
+}
+
 fn target_of(path: &str, parameters: &[(&str, &str)]) -> String {
-    let encoded = parameters.iter().map(|(name, value)| format!("{name}={}", encoded(value)));
+    let encoded = parameters.iter().map(|(name, value)| format!("{name}={}", format::encoded(value)));
     format!("{path}?{}", encoded.collect::<Vec<_>>().join("&"))
 }
 
-/// Percent-encoded (RFC 3986 §2.3: what is unreserved stays).
-fn encoded(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(byte)),
-            other => out.push_str(&format!("%{other:02X}")),
-        }
-    }
-    out
-}
-
-async fn ask(socket: &Path, target: &str) -> Result<Response, Box<dyn std::error::Error + Send + Sync>> {
+/// Asks the viewer over its socket.
+pub(crate) async fn ask(socket: &Path, target: &str) -> Result<Response, Box<dyn std::error::Error + Send + Sync>> {
     let stream = UnixStream::connect(socket).await?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     // It ends with the answer, or when nobody takes that any more.
@@ -125,47 +133,30 @@ fn passed_on(response: Response) -> Response {
 
 #[cfg(test)]
 mod tests {
-    use axum::Router;
-    use axum::extract::Request;
-    use axum::http::StatusCode;
     use settings::control::Connection;
 
     use super::*;
-    use crate::pages::testing::{daemon, get};
-
-    /// A viewer that answers with what it was asked for, or refuses what has `bad` in it.
-    fn viewer(folder: &Path) {
-        let listener = tokio::net::UnixListener::bind(folder.join("viewer.sock")).unwrap();
-        let answer = |request: Request| async move {
-            let target = request.uri().to_string();
-            if target.contains("bad") {
-                return (StatusCode::BAD_REQUEST, "\"bad\" is no <filter>\n").into_response();
-            }
-            ([(header::CONTENT_DISPOSITION, "attachment; filename=\"packets.pcap\"")], target).into_response()
-        };
-        tokio::spawn(async move { axum::serve(listener, Router::new().fallback(answer)).await });
-    }
+    use crate::pages::testing::Site;
 
     #[tokio::test]
     async fn the_form_is_there_and_what_it_asks_for_is_passed_on() {
-        let (folder, socket) = daemon(Default::default(), Vec::new(), Vec::new());
-        viewer(folder.path());
-        let (status, _, body) = get(&socket, "/packets").await;
-        assert!(status == StatusCode::OK && body.contains("<form action=\"/packets/download\""), "{body}");
-        let (status, _, body) = get(&socket, "/packets/download?filter=host+10.0.0.1%20and%20tcp&from=-10m&to=").await;
-        assert_eq!((status, body.as_str()), (StatusCode::OK, "/local/search?filter=host%2010.0.0.1%20and%20tcp&from=-10m&to=&tagged="));
+        let site = Site::open(Default::default(), Vec::new(), Vec::new()).await;
+        let page = site.browser().get("/packets").await;
+        assert!(page.status == StatusCode::OK && page.body.contains("<form action=\"/packets/download\""), "{}", page.body);
+        let page = site.browser().get("/packets/download?filter=host+10.0.0.1%20and%20tcp&from=-10m&to=").await;
+        let asked = "/local/search?filter=host%2010.0.0.1%20and%20tcp&from=-10m&to=&tagged=";
+        assert_eq!((page.status, page.body.as_str()), (StatusCode::OK, asked));
     }
 
     #[tokio::test]
     async fn what_is_wrong_is_said_in_the_form_that_keeps_what_was_asked() {
-        let (folder, socket) = daemon(Default::default(), Vec::new(), Vec::new());
-        viewer(folder.path());
-        let (status, _, body) = get(&socket, "/packets/download?filter=bad%22&from=-5m").await;
-        assert_eq!(status, StatusCode::BAD_REQUEST);
-        assert!(body.contains("is no") && !body.contains("<filter>") && body.contains("value=\"-5m\""), "{body}");
-        std::fs::remove_file(folder.path().join("viewer.sock")).unwrap();
-        let (status, _, body) = get(&socket, "/packets/download?filter=tcp").await;
-        assert!(status == StatusCode::SERVICE_UNAVAILABLE && body.contains("systemctl status tenrec-viewer"), "{body}");
+        let site = Site::open(Default::default(), Vec::new(), Vec::new()).await;
+        let page = site.browser().get("/packets/download?filter=bad%22&from=-5m").await;
+        assert_eq!(page.status, StatusCode::BAD_REQUEST);
+        assert!(page.body.contains("is no") && !page.body.contains("<filter>") && page.body.contains("value=\"-5m\""), "{}", page.body);
+        std::fs::remove_file(site.folder().join("viewer.sock")).unwrap();
+        let page = site.browser().get("/packets/download?filter=tcp").await;
+        assert!(page.status == StatusCode::SERVICE_UNAVAILABLE && page.body.contains("systemctl status tenrec-viewer"), "{}", page.body);
     }
 
     #[test]

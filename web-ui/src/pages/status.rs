@@ -1,25 +1,28 @@
 //! The status page: counters, losses by place, rates, and the state of everything; live where JavaScript runs.
 
 use std::convert::Infallible;
+use std::time::Instant;
 
 use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::sse::{Event, KeepAlive, Sse};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use futures_util::stream::{Stream, StreamExt as _};
+use settings::appliance;
 use settings::control::{Drops, Interface, Status};
 use tokio_stream::wrappers::WatchStream;
 
-use crate::history::Seen;
+use crate::auth::Caller;
+use crate::chart::{Chart, Of};
+use crate::frame::Frame;
+use crate::history::Sample;
 use crate::{Shared, format};
-
-/// Width and height of the rate chart in its own units.
-const CHART: (f64, f64) = (600.0, 80.0);
 
 #[derive(Template)]
 #[template(path = "status.html")]
 struct Page {
+    frame: Frame,
     body: Body,
 }
 
@@ -30,7 +33,7 @@ struct Body {
     version: String,
     uptime: String,
     tiles: Vec<Tile>,
-    chart: Option<Chart>,
+    charts: Vec<Chart>,
     interfaces: Vec<InterfaceRow>,
     drops: Vec<Drop>,
     logs: Vec<(String, String)>,
@@ -59,12 +62,6 @@ struct Tile {
     alarm: bool,
 }
 
-struct Chart {
-    points: String,
-    peak: String,
-    now: String,
-}
-
 struct InterfaceRow {
     name: String,
     mode: String,
@@ -91,32 +88,45 @@ struct Verdict {
 }
 
 /// The page.
-pub(crate) async fn page(State(shared): State<Shared>) -> Response {
+pub(crate) async fn page(State(shared): State<Shared>, frame: Frame) -> Response {
     let seen = shared.watch.now().await;
     match &seen.status {
-        Some(Ok(status)) => super::render(StatusCode::OK, &Page { body: body(status, &seen) }),
-        Some(Err(why)) => super::down(why.clone()),
-        None => super::down("the daemon was not asked yet".to_owned()),
+        Some(Ok(status)) => super::render(StatusCode::OK, &Page { frame, body: body(status, &shared.watch.samples()) }),
+        // An appliance without settings has no sensor yet: the setup is what comes next.
+        _ if is_to_be_set_up(&shared).await => Redirect::to("/setup/network").into_response(),
+        Some(Err(why)) => super::down(frame, why.clone()),
+        None => super::down(frame, "the daemon was not asked yet".to_owned()),
     }
 }
 
-/// The body of the page again, at every new answer of the daemon.
-pub(crate) async fn events(State(shared): State<Shared>) -> impl IntoResponse {
-    Sse::new(stream(&shared)).keep_alive(KeepAlive::default())
+async fn is_to_be_set_up(shared: &Shared) -> bool {
+    let Some(socket) = &shared.appliance else { return false };
+    let state = crate::ask::answer!(socket, appliance::Request::State => appliance::Response::State(state) => *state);
+    state.is_ok_and(|state| !state.configured)
 }
 
-fn stream(shared: &Shared) -> impl Stream<Item = Result<Event, Infallible>> + use<> {
-    WatchStream::new(shared.watch.0.clone()).filter_map(|seen| async move {
-        match &seen.status {
-            Some(Ok(status)) => body(status, &seen).render().ok().map(|html| Ok(Event::default().event("status").data(html))),
+/// The body of the page again, at every new answer of the daemon.
+pub(crate) async fn events(State(shared): State<Shared>, caller: Caller) -> impl IntoResponse {
+    Sse::new(stream(shared, caller)).keep_alive(KeepAlive::default())
+}
+
+fn stream(shared: Shared, caller: Caller) -> impl Stream<Item = Result<Event, Infallible>> + use<> {
+    let watch = shared.watch.clone();
+    // It ends with the session, which it does not keep alive.
+    let lasts = move || caller.who.key().is_none_or(|key| shared.gate.sessions.lasts(key, Instant::now()));
+    let seen = WatchStream::new(watch.seen.clone()).take_while(move |_| std::future::ready(lasts()));
+    seen.filter_map(move |seen| {
+        let event = match &seen.status {
+            Some(Ok(status)) => body(status, &watch.samples()).render().ok().map(|html| Ok(Event::default().event("status").data(html))),
             Some(Err(why)) => Some(Ok(Event::default().event("down").data(why.replace('\n', " ")))),
             None => None,
-        }
+        };
+        std::future::ready(event)
     })
 }
 
-fn body(status: &Status, seen: &Seen) -> Body {
-    let (bits, packets) = seen.rates.back().copied().unwrap_or_default();
+fn body(status: &Status, samples: &[Sample]) -> Body {
+    let (bits, packets) = samples.last().map(|sample| (sample.bits, sample.packets)).unwrap_or_default();
     let lost = packets_lost(&status.drops);
     let tile = |label, value, note: String| Tile { label, value, note, alarm: false };
     Body {
@@ -141,7 +151,7 @@ fn body(status: &Status, seen: &Seen) -> Body {
                 alarm: status.files.matched > 0,
             },
         ],
-        chart: chart(seen),
+        charts: charts(samples),
         interfaces: status.interfaces.iter().map(interface).collect(),
         drops: status
             .drops
@@ -219,22 +229,30 @@ fn destination(of: &settings::control::Destination) -> Destination {
     Destination { name: of.name.clone(), collectors: collectors.collect(), queue }
 }
 
-/// The bit rates of the last minutes as points of a polyline.
-fn chart(seen: &Seen) -> Option<Chart> {
-    let (width, height) = CHART;
-    if seen.rates.len() < 2 {
-        return None;
-    }
-    let peak = seen.rates.iter().map(|(bits, _)| *bits).fold(1.0, f64::max);
-    let step = width / (seen.rates.len() - 1) as f64;
-    let points: Vec<String> = seen
-        .rates
-        .iter()
-        .enumerate()
-        .map(|(place, (bits, _))| format!("{:.1},{:.1}", place as f64 * step, height - bits / peak * (height - 4.0)))
-        .collect();
-    let now = seen.rates.back().map_or(0.0, |(bits, _)| *bits);
-    Some(Chart { points: points.join(" "), peak: format::bit_rate(peak), now: format::bit_rate(now) })
+fn charts(samples: &[Sample]) -> Vec<Chart> {
+    let now = Instant::now();
+    let count = |value: f64| format::count(value.round() as u64);
+    let share = |value: f64| format!("{:.0} %", value * 100.0);
+    // Packets alone: what is lost of files and records is in the table.
+    let lost: &[Of] = &[
+        ("nic", |s| s.lost.first().copied()),
+        ("ring", |s| s.lost.get(1).copied()),
+        ("worker", |s| s.lost.get(2).copied()),
+        ("pcap", |s| s.lost.get(3).copied()),
+    ];
+    [
+        Chart::draw("Traffic", samples, now, &[("traffic", |s| Some(s.bits))], None, format::bit_rate),
+        Chart::draw("Packets a second", samples, now, &[("packets", |s| Some(s.packets))], None, count),
+        Chart::draw("Packets lost a second", samples, now, lost, None, |value| format!("{value:.1}")),
+        Chart::draw("Records waiting", samples, now, &[("records", |s| Some(s.spool))], None, count),
+        Chart::draw("Disk in use", samples, now, &[("disk", |s| s.disk)], Some(1.0), share),
+        Chart::draw("Processors", samples, now, &[("processors", |s| s.cpu)], Some(1.0), share),
+        Chart::draw("Memory in use", samples, now, &[("memory", |s| s.memory)], None, |value| format::bytes(value as u64)),
+        Chart::draw("Temperature", samples, now, &[("temperature", |s| s.temperature)], None, |value| format!("{value:.0} °C")),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 #[cfg(test)]
@@ -242,7 +260,7 @@ mod tests {
     use axum::http::StatusCode;
     use settings::control::{CollectorState, Destination, Interface, Status};
 
-    use crate::pages::testing::{daemon, get};
+    use crate::pages::testing::Site;
 
     fn status() -> Status {
         Status {
@@ -265,10 +283,10 @@ mod tests {
 
     #[tokio::test]
     async fn the_page_shows_counters_and_works_without_script() {
-        let (_folder, socket) = daemon(status(), Vec::new(), Vec::new());
-        let (code, policy, body) = get(&socket, "/").await;
-        assert_eq!(code, StatusCode::OK);
-        assert!(policy.starts_with("default-src 'none'"));
+        let site = Site::open(status(), Vec::new(), Vec::new()).await;
+        let page = site.browser().get("/").await;
+        assert_eq!(page.status, StatusCode::OK);
+        let body = page.body;
         for text in ["sensor-7", "12\u{202f}345", "eth9", "connection refused", "conn", "<noscript>"] {
             assert!(body.contains(text), "{text} is on the page");
         }
@@ -277,8 +295,10 @@ mod tests {
 
     #[tokio::test]
     async fn without_a_daemon_the_page_says_what_to_do() {
-        let (code, _, body) = get(std::path::Path::new("/nonexistent/control.sock"), "/").await;
-        assert_eq!(code, StatusCode::SERVICE_UNAVAILABLE);
-        assert!(body.contains("systemctl status tenrec"), "{body}");
+        let site = Site::open(status(), Vec::new(), Vec::new()).await;
+        std::fs::remove_file(site.folder().join("control.sock")).unwrap();
+        let page = site.browser().get("/").await;
+        assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(page.body.contains("systemctl status tenrec"), "{}", page.body);
     }
 }

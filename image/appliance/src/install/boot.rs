@@ -111,7 +111,7 @@ if [ "$pick" = b -a ! -f ($disk,gpt{number_b})/live/vmlinuz ]; then set pick=a; 
 
 # The other one is tried when a kernel cannot even be loaded.
 if [ "$pick" = b ]; then set default=b; set fallback=a; else set default=a; set fallback=b; fi
-set common="boot=live console=tty0 console=ttyS0,115200 panic=10 systemd.machine_id={machine}"
+set common="boot=live console=tty0 console=ttyS0,115200 lsm=landlock,lockdown,yama transparent_hugepage=madvise panic=10 systemd.machine_id={machine}"
 set quiet="quiet loglevel=3 systemd.show_status=no"
 
 menuentry "Tenrec, slot a" --id a --unrestricted {{

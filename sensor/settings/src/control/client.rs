@@ -1,5 +1,7 @@
 //! A blocking client of the control socket, for the command line and for threads that may wait.
 
+use std::io::{self, BufReader};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
@@ -48,9 +50,33 @@ impl Client {
     }
 }
 
+/// The bytes of a carved file, as they come.
+#[derive(Debug)]
+pub struct Content {
+    /// Name of the carved file.
+    pub name: String,
+    /// Bytes that come.
+    pub size: u64,
+    /// Where they come from; it ends after [`Content::size`] bytes, or earlier when the daemon has lost the file.
+    pub bytes: io::Take<BufReader<UnixStream>>,
+}
+
+impl Client {
+    /// Asks for the bytes of a carved file; nothing else can be asked on this connection afterwards.
+    ///
+    /// # Errors
+    /// As [`Client::ask`]; refused when the file is not known, was not carved, or is not on disk any more.
+    pub fn content(mut self, fuid: &str) -> Result<Content, ClientError> {
+        match self.ask(&Request::Content { fuid: fuid.to_owned() })? {
+            Response::Content { name, size } => Ok(Content { name, size, bytes: self.0.into_bytes(size) }),
+            _ => Err(ClientError::Mismatch(DAEMON)),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::io::{BufRead as _, BufReader, Write as _};
+    use std::io::{BufRead as _, Read as _, Write as _};
     use std::os::unix::net::UnixListener;
     use std::path::PathBuf;
     use std::thread;
@@ -87,6 +113,15 @@ mod tests {
         assert!(matches!(Client::connect(&path).unwrap().status(), Err(ClientError::Silent(..))));
         let (_folder, path) = daemon(&["hello\n"]);
         assert!(matches!(Client::connect(&path).unwrap().status(), Err(ClientError::Garbled(..))));
+    }
+
+    #[test]
+    fn the_bytes_of_a_file_follow_after_the_line_and_no_more_of_them() {
+        let (_folder, path) = daemon(&["{\"response\":\"content\",\"name\":\"HTTP-F1\",\"size\":3}\nabcdef"]);
+        let mut content = Client::connect(&path).unwrap().content("F1").unwrap();
+        let mut bytes = String::new();
+        content.bytes.read_to_string(&mut bytes).unwrap();
+        assert_eq!((content.name.as_str(), bytes.as_str()), ("HTTP-F1", "abc"));
     }
 
     #[test]

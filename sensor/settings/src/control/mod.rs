@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use crate::lines::{ClientError, MAX_LINE, decode, encode};
-pub use client::{Client, DAEMON};
+pub use client::{Client, Content, DAEMON};
 
 /// Rows of one answer at most.
 pub const MAX_ROWS: usize = 1000;
@@ -29,6 +29,11 @@ pub enum Request {
         /// Rows wanted, at most [`MAX_ROWS`].
         limit: usize,
     },
+    /// The bytes of a carved file, which follow after the line of the answer: see [`Response::Content`].
+    Content {
+        /// [`File::fuid`] of one of the files seen last.
+        fuid: String,
+    },
     /// Reads the settings file again and takes over what can change while running.
     Reload,
 }
@@ -48,6 +53,14 @@ pub enum Response {
     Files {
         /// Newest first.
         files: Vec<File>,
+    },
+    /// To [`Request::Content`]: exactly `size` bytes follow after the newline. A connection that ends earlier has lost the
+    /// file on its way.
+    Content {
+        /// Name of the carved file.
+        name: String,
+        /// Bytes.
+        size: u64,
     },
     /// To [`Request::Reload`]: which keys were taken over, and which wait for a restart.
     Reloaded {
