@@ -27,7 +27,6 @@ pub(crate) const LABEL: &str = "tenrec-data";
 const MAPPED: &str = "tenrec-data";
 const OUTCOME: &str = "/run/tenrec-data/outcome.json";
 const UNIT: &str = "/run/systemd/system/data.mount";
-const UNLOCK: &str = "/run/systemd/system/tenrec-unlock.service";
 /// A journal is replayed in seconds; a file system that was damaged is checked whole.
 const CHECK: Duration = Duration::from_secs(3600);
 /// Bytes at the beginning of a LUKS2 device that have its two headers' first one, tokens included: 16 KiB in cryptsetup's layout.
@@ -126,30 +125,19 @@ fn encryption(device: &Path) -> io::Result<Encryption> {
 }
 
 /// systemd-cryptsetup asks on the consoles, through the agents that watch for questions. A TPM that does not agree leads to
-/// the same question: the recovery key answers it. It runs in a unit like those that systemd makes of /etc/crypttab: within the
-/// walls of ours it takes no passphrase for right.
+/// the same question: the recovery key answers it.
 fn unlock(places: &Places, partition: &Path, encryption: Encryption) -> anyhow::Result<PathBuf> {
     if encryption == Encryption::Tpm2 {
         wait_for(&places.at("/dev/tpmrm0"), Duration::from_secs(15));
     }
-    files::write(places, &places.at(UNLOCK), unlock_unit(partition, encryption).as_bytes(), Access::PUBLIC)
-        .context("no unit to unlock it")?;
-    // A person may be hours away; without the data there is nothing to come up for.
-    let patience = Duration::from_secs(7 * 24 * 3600);
-    Program::new("systemctl").args(["start", "tenrec-unlock.service"]).within(patience).run().context("it was not unlocked")?;
-    Ok(places.at("/dev/mapper").join(MAPPED))
-}
-
-fn unlock_unit(partition: &Path, encryption: Encryption) -> String {
     let options = if encryption == Encryption::Tpm2 { "luks,tpm2-device=auto" } else { "luks" };
-    format!(
-        "# By tenrec-appliance: the encrypted data partition.\n\
-         [Unit]\nDescription=Tenrec data, unlocking\nDefaultDependencies=no\nConflicts=umount.target\nBefore=umount.target\n\n\
-         [Service]\nType=oneshot\nRemainAfterExit=yes\nTimeoutSec=infinity\nKeyringMode=shared\n\
-         ExecStart=/usr/lib/systemd/systemd-cryptsetup attach {MAPPED} {} - {options}\n\
-         ExecStop=/usr/lib/systemd/systemd-cryptsetup detach {MAPPED}\n",
-        partition.display()
-    )
+    // A person may be hours away; without the data there is nothing to come up for.
+    Program::new("/usr/lib/systemd/systemd-cryptsetup")
+        .args(["attach", MAPPED, &partition.to_string_lossy(), "-", options])
+        .within(Duration::from_secs(7 * 24 * 3600))
+        .run()
+        .context("it was not unlocked")?;
+    Ok(places.at("/dev/mapper").join(MAPPED))
 }
 
 fn wait_for(path: &Path, patience: Duration) {
@@ -244,13 +232,6 @@ mod tests {
         fs::write(places.at("/proc/cmdline"), "tenrec.slot=a\n").unwrap();
         run(&places).unwrap();
         assert!(read_outcome(&places).note.contains("tenrec-data"));
-    }
-
-    #[test]
-    fn a_tpm_is_asked_where_the_partition_is_bound_to_one() {
-        let text = |encryption| unlock_unit(Path::new("/dev/vda5"), encryption);
-        assert!(text(Encryption::Passphrase).contains("attach tenrec-data /dev/vda5 - luks\n"));
-        assert!(text(Encryption::Tpm2).contains("luks,tpm2-device=auto\n"));
     }
 
     #[test]
