@@ -80,7 +80,7 @@ fn iso(twice: bool, keep: bool) -> anyhow::Result<()> {
     let place = Place::find()?;
     become_root(&place)?;
     let mut log = Log::begin(&place.out.join("build.log"))?;
-    let mirrors = Mirrors::find();
+    let mirrors = Mirrors::find()?;
     log.step(&format!("packages come from {} and {}", mirrors.archive, mirrors.security));
     let live_build = LiveBuild::fetch(&place, &mirrors, &mut log)?;
     let keys = Keys::find(&place.out)?;
@@ -168,7 +168,9 @@ fn become_root(place: &Place) -> anyhow::Result<()> {
     let program = std::env::current_exe().context("cannot tell where this program is")?;
     let mut sudo = Command::new("sudo");
     sudo.arg("env").arg(format!("SOURCE_DATE_EPOCH={}", place.epoch));
-    for name in ["TENREC_UPDATE_KEY", "TENREC_UPDATE_PASSWORD", "TENREC_MIRROR", "TENREC_SECURITY_MIRROR", "CARGO_HOME", "RUSTUP_HOME", "HOME"] {
+    for name in
+        ["TENREC_UPDATE_KEY", "TENREC_UPDATE_PASSWORD", "TENREC_MIRROR", "TENREC_SECURITY_MIRROR", "CARGO_HOME", "RUSTUP_HOME", "HOME"]
+    {
         if let Ok(value) = std::env::var(name) {
             sudo.arg(format!("{name}={value}"));
         }

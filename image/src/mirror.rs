@@ -1,12 +1,8 @@
-//! Where packages come from: the mirrors that the host's apt is set up for, if they are Debian's, else Debian's own.
+//! Where packages come from: the mirrors of Debian that the host's apt is set up for, or that the environment names.
 
 use std::process::Command;
 
-/// The public archive, as Debian's documentation names it.
-const PUBLIC: &str = "http://deb.debian.org/debian/";
-
-/// The same for security updates.
-const PUBLIC_SECURITY: &str = "http://deb.debian.org/debian-security/";
+use anyhow::bail;
 
 /// Mirrors to build from; no part of the image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,45 +16,39 @@ pub(crate) struct Mirrors {
 }
 
 impl Mirrors {
-    /// TENREC_MIRROR and TENREC_SECURITY_MIRROR, else what the host's apt uses, else the public ones.
-    pub(crate) fn find() -> Self {
+    /// TENREC_MIRROR and TENREC_SECURITY_MIRROR, else what the host's apt uses.
+    ///
+    /// # Errors
+    /// When neither names both archives: apt of another distribution does not.
+    pub(crate) fn find() -> anyhow::Result<Self> {
         // Covers one-line and deb822 sources alike.
         let targets = said(Command::new("apt-get").args(["indextargets", "--format", "$(LABEL)|$(REPO_URI)", "Created-By: Packages"]));
         let proxy = said(Command::new("apt-config").args(["shell", "proxy", "Acquire::http::Proxy"]));
-        let mut mirrors = from_targets(&targets);
-        mirrors.proxy = proxy_in(&proxy);
-        if let Ok(given) = std::env::var("TENREC_MIRROR") {
-            mirrors.archive = given;
-        }
-        if let Ok(given) = std::env::var("TENREC_SECURITY_MIRROR") {
-            mirrors.security = given;
-        }
-        mirrors
+        let of = |variable: &str, label: &str| std::env::var(variable).ok().or_else(|| with_label(&targets, label));
+        let (Some(archive), Some(security)) = (of("TENREC_MIRROR", "Debian"), of("TENREC_SECURITY_MIRROR", "Debian-Security")) else {
+            bail!(
+                "this machine's apt knows no archive of Debian and its security updates: on Debian run apt-get update once; elsewhere set TENREC_MIRROR and TENREC_SECURITY_MIRROR to the addresses of a mirror"
+            );
+        };
+        Ok(Self { archive, security, proxy: proxy_in(&proxy) })
     }
 
     /// Names that must not be found in the image: hosts that are not the public archive's.
     pub(crate) fn private_hosts(&self) -> Vec<String> {
-        let public = host(PUBLIC);
         let mut hosts: Vec<String> = [Some(&self.archive), Some(&self.security), self.proxy.as_ref()]
             .into_iter()
             .flatten()
             .filter_map(|url| host(url))
-            .filter(|host| Some(host) != public.as_ref() && host != "security.debian.org")
+            .filter(|host| !host.ends_with(".debian.org"))
             .collect();
         hosts.dedup();
         hosts
     }
 }
 
-fn from_targets(targets: &str) -> Mirrors {
-    let with_label = |wanted: &str| {
-        targets.lines().filter_map(|line| line.split_once('|')).find(|(label, _)| *label == wanted).map(|(_, uri)| uri.to_owned())
-    };
-    Mirrors {
-        archive: with_label("Debian").unwrap_or_else(|| PUBLIC.to_owned()),
-        security: with_label("Debian-Security").unwrap_or_else(|| PUBLIC_SECURITY.to_owned()),
-        proxy: None,
-    }
+/// The first archive with this label, of lines "label|address".
+fn with_label(targets: &str, wanted: &str) -> Option<String> {
+    targets.lines().filter_map(|line| line.split_once('|')).find(|(label, _)| *label == wanted).map(|(_, uri)| uri.to_owned())
 }
 
 /// `proxy='http://host:3142/'`, as apt-config prints for a shell.
@@ -85,19 +75,18 @@ mod tests {
 
     #[test]
     fn the_mirrors_of_a_debian_host_are_taken_and_kept_out_of_the_image() {
-        let mirrors = from_targets(
-            "Debian|http://mirror.example.org/debian/\nDebian-Security|http://mirror.example.org/debian-security/\nOther|http://other/\n",
-        );
+        let targets =
+            "Debian|http://mirror.example.org/debian/\nDebian-Security|http://mirror.example.org/debian-security/\nOther|http://other/\n";
+        let of = |label| with_label(targets, label).unwrap();
+        let mirrors = Mirrors { archive: of("Debian"), security: of("Debian-Security"), proxy: None };
         assert_eq!(mirrors.archive, "http://mirror.example.org/debian/");
         assert_eq!(mirrors.security, "http://mirror.example.org/debian-security/");
         assert_eq!(mirrors.private_hosts(), ["mirror.example.org"]);
     }
 
     #[test]
-    fn a_host_that_is_not_debian_builds_from_the_public_archive() {
-        let mirrors = from_targets("Ubuntu|http://archive.ubuntu.com/ubuntu/\n");
-        assert_eq!((mirrors.archive.as_str(), mirrors.security.as_str()), (PUBLIC, PUBLIC_SECURITY));
-        assert!(mirrors.private_hosts().is_empty());
+    fn a_host_that_is_not_debian_knows_no_mirror() {
+        assert_eq!(with_label("Ubuntu|http://mirror.example.org/ubuntu/\n", "Debian"), None);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use settings::appliance;
 use settings::control::{Client, ClientError, Connection, DAEMON, File, Request, Response, Status};
+use tokio::sync::Semaphore;
 
 /// Asks for the status.
 pub(crate) async fn status(socket: &Path) -> Result<Status, ClientError> {
@@ -37,8 +38,12 @@ async fn on_a_thread<T: Send + 'static>(
     answer.await.unwrap_or(Err(ClientError::Mismatch(DAEMON)))
 }
 
+/// Questions to the appliance at once; more wait here. It takes 16 connections, and turns others away.
+static TURNS: Semaphore = Semaphore::const_new(12);
+
 /// Asks the appliance.
 pub(crate) async fn appliance(socket: &Path, request: appliance::Request) -> Result<appliance::Response, ClientError> {
+    let _turn = TURNS.acquire().await;
     let socket = socket.to_owned();
     let ask = move || appliance::Client::connect(&socket).and_then(|mut client| client.ask(&request));
     tokio::task::spawn_blocking(ask).await.unwrap_or(Err(ClientError::Mismatch(appliance::APPLIANCE)))

@@ -1,6 +1,6 @@
 //! A chart of the last hour, drawn on the server as inline SVG.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use askama::Template;
 
@@ -8,8 +8,10 @@ use crate::history::{KEPT, Sample};
 
 /// Width and height in the chart's own units.
 const SIZE: (f64, f64) = (360.0, 80.0);
-/// Points of a line: one for twenty seconds.
+/// Points of a line: one for twenty seconds of an hour.
 const POINTS: usize = 180;
+/// Time that is drawn at least: each point still has a sample then.
+const SHORTEST: Duration = Duration::from_secs(600);
 
 /// A chart that writes itself into a page.
 #[derive(Template, Debug)]
@@ -18,6 +20,7 @@ pub(crate) struct Chart {
     title: &'static str,
     now: String,
     peak: String,
+    began: String,
     lines: Vec<Line>,
     legend: bool,
 }
@@ -43,7 +46,9 @@ impl Chart {
         full: Option<f64>,
         words: fn(f64) -> String,
     ) -> Option<Self> {
-        let buckets: Vec<_> = of.iter().map(|(name, value)| (*name, buckets(samples, now, *value))).collect();
+        let age = samples.first().map_or(SHORTEST, |first| now.saturating_duration_since(first.at));
+        let span = age.clamp(SHORTEST, KEPT);
+        let buckets: Vec<_> = of.iter().map(|(name, value)| (*name, buckets(samples, now, span, *value))).collect();
         let values = || buckets.iter().flat_map(|(_, buckets)| buckets.iter().flatten());
         let peak = values().copied().fold(f64::MIN, f64::max);
         if peak == f64::MIN {
@@ -52,19 +57,20 @@ impl Chart {
         let top = full.unwrap_or(peak).max(f64::MIN_POSITIVE);
         let last: f64 = of.iter().filter_map(|(_, value)| samples.last().and_then(value)).sum();
         let lines = buckets.iter().enumerate().map(|(number, (name, buckets))| Line { name, number, pieces: pieces(buckets, top) });
-        Some(Self { title, now: words(last), peak: words(peak), lines: lines.collect(), legend: of.len() > 1 })
+        let began = format!("{} min ago", span.as_secs().div_ceil(60));
+        Some(Self { title, now: words(last), peak: words(peak), began, lines: lines.collect(), legend: of.len() > 1 })
     }
 }
 
-/// The mean of the values in each part of the hour; none where there are none.
-fn buckets(samples: &[Sample], now: Instant, value: fn(&Sample) -> Option<f64>) -> Vec<Option<f64>> {
+/// The mean of the values in each part of the time; none where there are none.
+fn buckets(samples: &[Sample], now: Instant, span: Duration, value: fn(&Sample) -> Option<f64>) -> Vec<Option<f64>> {
     let mut sums = vec![(0.0, 0_u32); POINTS];
     for sample in samples {
-        let age = now.saturating_duration_since(sample.at).as_secs_f64() / KEPT.as_secs_f64();
-        let place = ((1.0 - age) * POINTS as f64).ceil() - 1.0;
-        if place < 0.0 {
+        let age = now.saturating_duration_since(sample.at).as_secs_f64() / span.as_secs_f64();
+        if age > 1.0 {
             continue;
         }
+        let place = (((1.0 - age) * POINTS as f64).ceil() - 1.0).max(0.0);
         if let (Some(value), Some((sum, count))) = (value(sample), sums.get_mut((place as usize).min(POINTS - 1))) {
             *sum += value;
             *count += 1;
@@ -112,9 +118,9 @@ mod tests {
         let begin = Instant::now();
         let now = begin + KEPT;
         let at = |seconds| begin + Duration::from_secs(seconds);
-        let samples = [sample(at(1801), 5.0), sample(at(1821), 10.0), sample(at(3599), 2.5)];
+        let samples = [sample(at(0), 5.0), sample(at(1801), 5.0), sample(at(1821), 10.0), sample(at(3599), 2.5)];
         let chart = Chart::draw("traffic", &samples, now, &[("traffic", |s| Some(s.bits))], None, |v| v.to_string()).unwrap();
-        assert_eq!(chart.lines[0].pieces, ["180.0,41.0 182.0,41.0 184.0,3.0", "358.0,60.0 360.0,60.0"]);
+        assert_eq!(chart.lines[0].pieces[1..], ["180.0,41.0 182.0,41.0 184.0,3.0", "358.0,60.0 360.0,60.0"]);
         assert_eq!((chart.now.as_str(), chart.peak.as_str()), ("2.5", "10"));
     }
 

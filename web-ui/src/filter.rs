@@ -6,18 +6,28 @@ use std::time::Duration;
 
 use axum::body::to_bytes;
 use axum::http::StatusCode;
+use settings::edit::Draft;
+use settings::{Place, Problem};
+
+use crate::wizard::step::PATH;
 
 /// How long the viewer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Bytes of a refusal that are shown.
 const MAX_REFUSAL: usize = 4096;
 
+/// What is wrong with the capture filter of a draft.
+pub(crate) async fn problem(viewer: &Path, draft: &Draft) -> Option<Problem> {
+    let what = check(viewer, &draft.shown("capture", "filter")).await.err()?;
+    Some(Problem { place: Place::File(PATH.into(), None), key: "capture.filter".to_owned(), what })
+}
+
 /// Looks for packets that the filter takes, in no time at all.
 ///
 /// # Errors
 /// What is wrong with the filter. A viewer that does not answer is no error: the filter is compiled again when it is
 /// applied, and what is wrong is told then.
-pub(crate) async fn check(viewer: &Path, filter: &str) -> Result<(), String> {
+async fn check(viewer: &Path, filter: &str) -> Result<(), String> {
     if filter.trim().is_empty() {
         return Ok(());
     }

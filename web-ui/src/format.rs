@@ -67,6 +67,27 @@ pub(crate) fn encoded(text: &str) -> String {
     out
 }
 
+/// Text of a doc comment as HTML: escaped, with what stands between backticks as code.
+pub(crate) fn marked(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 32);
+    for (part, piece) in text.split('`').enumerate() {
+        let is_code = part % 2 == 1;
+        out.push_str(if is_code { "<code>" } else { "" });
+        for c in piece.chars() {
+            match c {
+                '&' => out.push_str("&amp;"),
+                '<' => out.push_str("&lt;"),
+                '>' => out.push_str("&gt;"),
+                '"' => out.push_str("&quot;"),
+                '\'' => out.push_str("&#39;"),
+                other => out.push(other),
+            }
+        }
+        out.push_str(if is_code { "</code>" } else { "" });
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,5 +98,11 @@ mod tests {
         assert_eq!((bytes(999), bytes(1500), bytes(2_000_000_000)), ("999 B".into(), "1.5 kB".into(), "2.0 GB".into()));
         assert_eq!((span(7.0), span(3700.0), span(200_000.0)), ("7 s".into(), "1 h 1 min".into(), "2 d 7 h".into()));
         assert_eq!(time(0.0), "1970-01-01 00:00:00");
+    }
+
+    #[test]
+    fn code_is_marked_and_everything_is_escaped() {
+        assert_eq!(marked("a `b<c>` & `d`"), "a <code>b&lt;c&gt;</code> &amp; <code>d</code>");
+        assert_eq!(marked("`open <b>"), "<code>open &lt;b&gt;</code>");
     }
 }

@@ -30,7 +30,7 @@ pub(crate) struct Frame {
     pub(crate) csrf: String,
     /// Whether there is a session that can be ended.
     pub(crate) session: bool,
-    /// Whether the pages beside the setup may be seen.
+    /// Whether the way to the other pages is shown.
     pub(crate) inside: bool,
     /// This machine.
     pub(crate) host: String,
@@ -45,7 +45,12 @@ impl Frame {
 
     /// Whether the page belongs to a place.
     pub(crate) fn is_at(&self, place: &Place) -> bool {
-        self.path == place.path || (place.path != "/" && self.path.strip_prefix(place.path).is_some_and(|rest| rest.starts_with('/')))
+        if place.path == "/" { self.path == "/" } else { self.is_beneath(place.path) }
+    }
+
+    /// Whether the path is this one, or in it.
+    pub(crate) fn is_beneath(&self, folder: &str) -> bool {
+        self.path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 }
 
@@ -57,7 +62,8 @@ impl FromRequestParts<Shared> for Frame {
         Ok(Self {
             csrf: caller.csrf,
             session: caller.who.key().is_some(),
-            inside: matches!(caller.who, Who::Open | Who::Administrator(_)),
+            // The setup is a path of its own, with a beginning and an end.
+            inside: matches!(caller.who, Who::Open | Who::Administrator(_)) && !parts.uri.path().starts_with("/setup/"),
             host: settings::host_name(),
             path: parts.uri.path().to_owned(),
         })

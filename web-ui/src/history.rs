@@ -159,15 +159,15 @@ mod tests {
     #[test]
     fn rates_need_two_answers_of_the_same_run() {
         let now = Instant::now();
-        let sample = super::sample(&at(1.0, 10.0, 1000, 5), &at(1.0, 12.0, 2000, 9), None, now).unwrap();
-        assert_eq!((sample.bits, sample.packets, sample.lost[1], sample.cpu), (4000.0, 0.0, 2.0, None));
-        assert!(super::sample(&at(1.0, 10.0, 1000, 0), &at(9.0, 1.0, 10, 0), None, now).is_none());
+        let seen = sample(&at(1.0, 10.0, 1000, 5), &at(1.0, 12.0, 2000, 9), None, now).unwrap();
+        assert_eq!((seen.bits, seen.packets, seen.lost[1], seen.cpu), (4000.0, 0.0, 2.0, None));
+        assert!(sample(&at(1.0, 10.0, 1000, 0), &at(9.0, 1.0, 10, 0), None, now).is_none());
     }
 
     #[test]
     fn an_hour_is_kept() {
         let (mut samples, begin) = (VecDeque::new(), Instant::now());
-        let one = super::sample(&at(1.0, 1.0, 0, 0), &at(1.0, 2.0, 0, 0), None, begin).unwrap();
+        let one = sample(&at(1.0, 1.0, 0, 0), &at(1.0, 2.0, 0, 0), None, begin).unwrap();
         for n in 0..4000 {
             keep(&mut samples, Sample { at: begin + PERIOD * n, ..one });
         }

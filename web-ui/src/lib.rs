@@ -32,6 +32,7 @@ mod quarantine;
 mod routes;
 mod server;
 pub mod tls;
+mod upload;
 mod wizard;
 
 use std::ops::Deref;
@@ -39,6 +40,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, HeaderValue, header};
 use tokio::net::TcpListener;
 use tower_http::set_header::SetResponseHeaderLayer;
@@ -117,6 +119,7 @@ fn app(shared: Shared) -> Router {
     let set = |name: HeaderName, value: &'static str| SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value));
     routes::all()
         .fallback(pages::missing::page)
+        .layer(DefaultBodyLimit::max(auth::form::MAX_FORM))
         .layer(axum::middleware::from_fn_with_state(shared.clone(), auth::guard))
         .layer(axum::middleware::from_fn_with_state(shared.clone(), host::check))
         .layer(set(header::CONTENT_SECURITY_POLICY, policy))

@@ -1,6 +1,6 @@
 //! `tenrec-web`: the local web UI of the sensor, a process and a user of its own.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use clap::{Parser, Subcommand};
 use settings::{Settings, appliance};
+use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 use web_ui::tls::Identity;
 use web_ui::{APPLIANCE_PORT, Options};
@@ -112,9 +113,8 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(MAX_WAITING).build()?;
     runtime.block_on(async {
-        let listener = tokio::net::TcpListener::bind(listen)
-            .await
-            .with_context(|| format!("cannot listen on {listen}: choose another address with --listen or web.listen"))?;
+        let listener =
+            bind(listen).await.with_context(|| format!("cannot listen on {listen}: choose another address with --listen or web.listen"))?;
         let address = listener.local_addr()?;
         let scheme = if identity.is_some() { "https" } else { "http" };
         println!("the web UI is at {scheme}://{address}/");
@@ -122,6 +122,16 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         web_ui::serve(listener, identity, options).await;
         Ok(())
     })
+}
+
+/// Listens on the address; on every one of IPv4 where every one was meant and the kernel has no IPv6.
+async fn bind(listen: SocketAddr) -> std::io::Result<TcpListener> {
+    match TcpListener::bind(listen).await {
+        Err(error) if listen.ip() == Ipv6Addr::UNSPECIFIED && error.kind() == std::io::ErrorKind::Unsupported => {
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, listen.port())).await
+        }
+        bound => bound,
+    }
 }
 
 /// Certificate and key: the appliance's own where the settings name none.

@@ -3,8 +3,8 @@
 use axum::Router;
 use axum::routing::{MethodRouter, get, post};
 
-use crate::Shared;
 use crate::pages::{self, setup, system};
+use crate::{Shared, api};
 
 /// Every page.
 pub(crate) fn pages() -> Vec<(&'static str, MethodRouter<Shared>)> {
@@ -61,7 +61,8 @@ pub(crate) fn pages() -> Vec<(&'static str, MethodRouter<Shared>)> {
 
 /// The router of everything.
 pub(crate) fn all() -> Router<Shared> {
-    pages().into_iter().fold(Router::new(), |router, (path, methods)| router.route(path, methods))
+    let api = api::ROUTES.iter().map(|route| (route.path, (route.handler)()));
+    pages().into_iter().chain(api).fold(Router::new(), |router, (path, methods)| router.route(path, methods))
 }
 
 #[cfg(test)]
@@ -69,10 +70,11 @@ mod tests {
     use axum::http::StatusCode;
 
     use super::pages;
+    use crate::api::ROUTES;
     use crate::pages::testing::Site;
 
     fn paths() -> impl Iterator<Item = String> {
-        pages().into_iter().map(|(path, _)| path.replace(['{', '}'], ""))
+        pages().into_iter().map(|(path, _)| path).chain(ROUTES.iter().map(|route| route.path)).map(|path| path.replace(['{', '}'], ""))
     }
 
     #[tokio::test]

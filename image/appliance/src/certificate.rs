@@ -20,13 +20,14 @@ use crate::places::Places;
 /// Organisation in the certificates that are made here.
 const OURS: &str = "Tenrec appliance";
 
-/// Makes it if it is missing or, made here, lacks one of these; whether it was made.
+/// Makes it if it is missing or, made here, lacks an address, or a name that was chosen (`named`) and not only given for want of
+/// one; whether it was made.
 ///
 /// # Errors
 /// When it cannot be written.
-pub(crate) fn ensure(places: &Places, host_name: &str, addresses: &[IpAddr]) -> anyhow::Result<bool> {
+pub(crate) fn ensure(places: &Places, host_name: &str, named: bool, addresses: &[IpAddr]) -> anyhow::Result<bool> {
     let present = places.etc().join("web.key").exists().then(|| leaf(places)).flatten();
-    if present.is_some_and(|der| serves(&der, host_name, addresses)) {
+    if present.is_some_and(|der| serves(&der, named.then_some(host_name), addresses)) {
         return Ok(false);
     }
     let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).context("cannot make a key")?;
@@ -64,7 +65,7 @@ fn leaf(places: &Places) -> Option<CertificateDer<'static>> {
 }
 
 /// Whether it may stay: it is the operator's, or it has all the names.
-fn serves(der: &[u8], host_name: &str, addresses: &[IpAddr]) -> bool {
+fn serves(der: &[u8], host_name: Option<&str>, addresses: &[IpAddr]) -> bool {
     let Ok((_, certificate)) = X509Certificate::from_der(der) else { return false };
     let is_ours = certificate.issuer().iter_organization().any(|name| name.as_str() == Ok(OURS));
     let names = certificate.subject_alternative_name().ok().flatten().map(|names| &names.value.general_names);
@@ -73,7 +74,7 @@ fn serves(der: &[u8], host_name: &str, addresses: &[IpAddr]) -> bool {
         IpAddr::V4(v4) => v4.octets().to_vec(),
         IpAddr::V6(v6) => v6.octets().to_vec(),
     };
-    let has_all = has(&|name| matches!(name, GeneralName::DNSName(dns) if *dns == host_name))
+    let has_all = host_name.is_none_or(|host_name| has(&|name| matches!(name, GeneralName::DNSName(dns) if *dns == host_name)))
         && addresses.iter().all(|address| has(&|name| matches!(name, GeneralName::IPAddress(bytes) if *bytes == octets(address))));
     !is_ours || has_all
 }
@@ -88,14 +89,15 @@ mod tests {
         let places = Places::under(root.path());
         let address = ["192.0.2.7".parse().unwrap()];
         assert_eq!(fingerprint(&places), "");
-        assert!(ensure(&places, "sensor", &[]).unwrap());
+        assert!(ensure(&places, "sensor", true, &[]).unwrap());
         let first = fingerprint(&places);
         assert_eq!((first.len(), first.matches(':').count()), (95, 31));
-        assert!(!ensure(&places, "sensor", &[]).unwrap());
-        assert!(ensure(&places, "sensor", &address).unwrap());
+        assert!(!ensure(&places, "sensor", true, &[]).unwrap());
+        assert!(ensure(&places, "sensor", true, &address).unwrap());
         assert_ne!(fingerprint(&places), first);
-        assert!(!ensure(&places, "sensor", &[]).unwrap());
-        assert!(ensure(&places, "another", &address).unwrap());
+        assert!(!ensure(&places, "sensor", true, &[]).unwrap());
+        assert!(!ensure(&places, "another", false, &address).unwrap());
+        assert!(ensure(&places, "another", true, &address).unwrap());
     }
 
     #[test]
@@ -106,7 +108,7 @@ mod tests {
         let own = CertificateParams::new(vec!["own.example".to_owned()]).unwrap().self_signed(&key).unwrap();
         attached::write(&places, "web.crt", &own.pem()).unwrap();
         attached::write(&places, "web.key", &key.serialize_pem()).unwrap();
-        assert!(!ensure(&places, "sensor", &["192.0.2.7".parse().unwrap()]).unwrap());
+        assert!(!ensure(&places, "sensor", true, &["192.0.2.7".parse().unwrap()]).unwrap());
         assert_eq!(attached::read(&places, "web.crt").unwrap(), own.pem());
     }
 }

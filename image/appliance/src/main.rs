@@ -42,6 +42,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use clap::{Parser, Subcommand};
+use settings::appliance::{Client, Request};
 use tracing_subscriber::EnvFilter;
 
 use crate::places::Places;
@@ -96,6 +97,14 @@ enum Command {
         #[arg(long, value_name = "KEY")]
         key: Vec<String>,
     },
+    /// Ask the service one question, as the web UI does, and print its answer
+    Ask {
+        /// As JSON, such as {"request":"state"}
+        request: String,
+        /// Socket of the appliance's service
+        #[arg(long, value_name = "PATH", default_value = settings::appliance::SOCKET)]
+        socket: PathBuf,
+    },
     /// Read a password on standard input and print its hash, as web.password in a settings file wants it
     HashPassword,
 }
@@ -131,6 +140,12 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Good => update::good(&places),
         Command::BundleInfo { file, key } => {
             print!("{}", bundle::info(&file, &bundle::keys(&places, &key)?)?);
+            Ok(())
+        }
+        Command::Ask { request, socket } => {
+            let request: Request = serde_json::from_str(&request).context("this is no question")?;
+            let answer = Client::connect(&socket)?.ask(&request)?;
+            println!("{}", serde_json::to_string_pretty(&answer)?);
             Ok(())
         }
         Command::HashPassword => {

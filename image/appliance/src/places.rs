@@ -40,6 +40,11 @@ impl Places {
         self.at("/etc/tenrec/tenrec.toml.previous")
     }
 
+    /// Version of the system that wrote the settings.
+    pub(crate) fn written_by(&self) -> PathBuf {
+        self.at("/etc/tenrec/tenrec.toml.version")
+    }
+
     /// Hash of the administrator's password; without it the first boot's setup is pending.
     pub(crate) fn password(&self) -> PathBuf {
         self.at("/etc/tenrec/web.password")

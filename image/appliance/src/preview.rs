@@ -18,8 +18,10 @@ const HEADERS: i32 = 128;
 const TALKERS: usize = 10;
 /// Talkers that are counted: a scan of a whole network must not fill the memory. Who comes later is part of the sums alone.
 const MAX_TALKERS: usize = 65_536;
-/// How often the time is looked at while nothing comes.
-const WAKE_MS: i32 = 100;
+/// How long packets may lie in the kernel's ring before they are handed over, and how long we sleep when there are none: a ring
+/// without packets wakes nobody.
+const WAKE: Duration = Duration::from_millis(20);
+const WAKE_MS: i32 = 20;
 
 /// Listens.
 ///
@@ -28,13 +30,14 @@ const WAKE_MS: i32 = 100;
 pub(crate) fn listen(interface: &str, seconds: u32) -> anyhow::Result<Preview> {
     let listening = Duration::from_secs(u64::from(seconds.clamp(1, MAX_SECONDS)));
     let capture = Capture::from_device(interface).and_then(|capture| capture.promisc(true).snaplen(HEADERS).timeout(WAKE_MS).open());
+    let capture = capture.and_then(Capture::setnonblock);
     let mut capture = capture.with_context(|| format!("cannot listen to {interface}"))?;
     let began = Instant::now();
     let mut tally = Tally::default();
     while began.elapsed() < listening {
         match capture.next_packet() {
             Ok(packet) => tally.count(packet.data, u64::from(packet.header.len)),
-            Err(pcap::Error::TimeoutExpired) => {}
+            Err(pcap::Error::TimeoutExpired) => std::thread::sleep(WAKE),
             Err(error) => return Err(error).with_context(|| format!("{interface} fell silent")),
         }
     }
@@ -179,5 +182,18 @@ mod tests {
             Err(error) => println!("SKIPPED: no right to listen: {error:#}"),
         }
         assert!(listen("no-such-port", 1).is_err());
+    }
+
+    #[test]
+    fn a_silent_port_is_not_waited_for() {
+        let began = Instant::now();
+        let Ok(mut capture) = Capture::from_device("lo").and_then(|capture| capture.timeout(WAKE_MS).open()).and_then(Capture::setnonblock)
+        else {
+            println!("SKIPPED: no right to listen");
+            return;
+        };
+        capture.filter("ether proto 0xfffe", true).unwrap();
+        assert!(matches!(capture.next_packet(), Err(pcap::Error::TimeoutExpired)));
+        assert!(began.elapsed() < Duration::from_secs(2));
     }
 }

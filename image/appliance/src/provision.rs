@@ -31,13 +31,32 @@ const MAX_BYTES: u64 = 4 << 20;
 /// When not even the word can be left.
 pub(crate) fn run(places: &Places) -> anyhow::Result<()> {
     match take_up(places) {
-        Ok(Some(from)) => tracing::info!(from, "settings were taken up"),
+        Ok(Some(from)) => {
+            tracing::info!(from, "settings were taken up");
+            put_in_force()?;
+        }
         Ok(None) => {}
         Err(error) => {
             let note = format!("The settings on the medium were not taken: {error:#}.").replace('\n', "; ");
             tracing::error!(note);
             files::write(places, &places.run(NOTE), note.as_bytes(), Access::PRIVATE)?;
+            Program::new("systemctl").args(["--no-block", "restart", "tenrec-appliance.service"]).run()?;
         }
+    }
+    Ok(())
+}
+
+/// The appliance's service is up already, or about to be: waiting for the medium would cost every first start seconds. The
+/// others did not start for want of settings, or started with none.
+fn put_in_force() -> anyhow::Result<()> {
+    for (how, unit) in [
+        ("restart", "tenrec-appliance.service"),
+        ("restart", "tenrec-scan.service"),
+        ("restart", "tenrec-viewer.service"),
+        ("try-restart", "tenrec-web.service"),
+        ("start", "tenrec.service"),
+    ] {
+        Program::new("systemctl").args(["--no-block", how, unit]).run()?;
     }
     Ok(())
 }

@@ -94,6 +94,9 @@ fn update(places: &Places, disk: &Disk, request: &Request, progress: &mut Progre
     let manifest = bundle::manifest(open()?, &keys)?;
     manifest.may_follow(&running)?;
 
+    if esp::environment(&disk.esp())?.trial == disk.running {
+        bail!("the running system is on trial still: wait until it has proved itself, or restart three times to go back");
+    }
     progress.step(format!("Clear slot {target}"));
     esp::change(&disk.esp(), |environment| environment.writing(&disk.running)).context("the slot cannot be taken out of GRUB's choice")?;
     let uuid = uuid_of(&device)?;
@@ -212,8 +215,15 @@ pub(crate) fn good(places: &Places) -> anyhow::Result<()> {
 fn prove(places: &Places) -> anyhow::Result<()> {
     let deadline = Instant::now() + PROOF;
     let mut since: Option<Instant> = None;
+    let mut said = String::new();
     loop {
-        match is_up(places) {
+        let outcome = is_up(places);
+        let word = outcome.as_ref().map_or_else(|error| format!("{error:#}"), |()| "all is up".to_owned());
+        if word != said {
+            tracing::info!("on trial: {word}");
+            said = word;
+        }
+        match outcome {
             Ok(()) if since.get_or_insert_with(Instant::now).elapsed() >= STEADY => return Ok(()),
             Ok(()) => {}
             Err(error) if Instant::now() >= deadline => return Err(error),
@@ -239,6 +249,49 @@ fn is_up(places: &Places) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bundle::testing;
+    use crate::install::tests::installed_disk;
+
+    #[test]
+    fn a_bundle_goes_into_the_other_slot_on_trial_and_a_bad_one_changes_nothing() {
+        let Some((loop_disk, root, places)) = installed_disk() else { return };
+        let disk = Disk { device: loop_disk.device.clone(), running: "a".to_owned() };
+        fs::create_dir_all(places.at("/etc")).unwrap();
+        fs::write(places.at("/etc/os-release"), "IMAGE_VERSION=9.9\n").unwrap();
+        let system: Vec<u8> = vec![7; 20_000_000];
+        let files: [(&str, &[u8]); 3] = [("vmlinuz", b"kernel"), ("initrd.img", b"initrd"), ("filesystem.squashfs", &system)];
+        let path = root.path().join("update.tenrec");
+        let update_with = |(bytes, key): (Vec<u8>, String)| {
+            fs::write(&path, bytes).unwrap();
+            let request = Request { bundle: path.clone(), keys: vec![key] };
+            update(&places, &disk, &request, &mut Progress::begin(&places, "update")).map_err(|error| format!("{error:#}"))
+        };
+        let before = esp::environment(&disk.esp()).unwrap();
+        esp::change(&disk.esp(), |environment| environment.trial = "a".to_owned()).unwrap();
+        assert!(update_with(testing::make("10.0", "1.0", &files)).unwrap_err().contains("on trial"));
+        esp::change(&disk.esp(), |environment| environment.good("a")).unwrap();
+        assert!(update_with(testing::make("9.8", "1.0", &files)).unwrap_err().contains("older"));
+        let (bundle, _) = testing::make("10.0", "1.0", &files);
+        assert!(update_with((bundle, testing::make("1", "1", &files).1)).unwrap_err().contains("not signed"));
+        assert_eq!(esp::environment(&disk.esp()).unwrap(), before);
+
+        let (mut bundle, key) = testing::make("10.0", "1.0", &files);
+        let damaged = bundle.len() - 10_000_000;
+        bundle[damaged] ^= 1;
+        assert!(update_with((bundle, key)).unwrap_err().contains("damaged"));
+        assert_eq!(esp::environment(&disk.esp()).unwrap().start(), "a");
+
+        update_with(testing::make("10.0", "1.0", &files)).unwrap();
+        let mut environment = esp::environment(&disk.esp()).unwrap();
+        assert_eq!(
+            (environment.start(), environment.versions["b"].as_str(), environment.versions["a"].as_str()),
+            ("b".to_owned(), "10.0", "9.9")
+        );
+        let mounted = Mounted::at(&places, &disk.slot("b"), "check").unwrap();
+        assert!(fs::read(mounted.path().join("live/filesystem.squashfs")).unwrap() == system);
+        assert_eq!(fs::read_to_string(mounted.path().join("version")).unwrap(), "10.0\n");
+        mounted.unmount().unwrap();
+    }
 
     #[test]
     fn slots_tell_what_runs_what_is_next_and_what_failed() {

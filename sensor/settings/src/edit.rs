@@ -29,11 +29,11 @@ pub const ATTACHED: &str = "attached";
 /// Files that may be attached at most: a handful of certificates, keys, and rules of one's own.
 pub const MAX_ATTACHED: usize = 64;
 
-/// Bytes of one attached file at most: a chain of certificates is a tenth of it.
-pub const MAX_ATTACHED_BYTES: usize = 256 << 10;
+/// Bytes of one attached file at most: certificates are a few kilobytes, rules may be many.
+pub const MAX_ATTACHED_BYTES: usize = 1 << 20;
 
-/// Bytes of a whole text with what is attached to it.
-pub const MAX_BYTES: usize = 2 << 20;
+/// Bytes of a whole text with what is attached to it: as JSON it has to fit into a line of the appliance's socket.
+pub const MAX_BYTES: usize = 3 << 20;
 
 /// How a key is typed into a form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -274,6 +274,26 @@ impl Draft {
         }
     }
 
+    /// Leaves out every secret that the text itself has.
+    pub fn remove_secrets(&mut self) {
+        for (section, key) in secrets() {
+            self.unset(section, key);
+        }
+    }
+
+    /// Takes over the secrets of `before` that this text says nothing of, as after [`Draft::remove_secrets`]. A secret that
+    /// is in a file now is not wanted in the text as well.
+    pub fn keep_secrets(&mut self, before: &Self) {
+        for (section, key) in secrets() {
+            if let Some(value) = before.value(section, key)
+                && !self.has(section, key)
+                && !self.has(section, &format!("{key}_file"))
+            {
+                self.set(section, key, value.clone());
+            }
+        }
+    }
+
     /// The attached files: relative name under /etc/tenrec, and text.
     #[must_use]
     pub fn attached(&self) -> &BTreeMap<String, String> {
@@ -299,6 +319,11 @@ impl Draft {
     }
 }
 
+fn secrets() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let keys = SECTIONS.iter().flat_map(|section| section.keys.iter().map(move |key| (section.name, key)));
+    keys.filter(|(section, key)| Kind::of(section, key) == Kind::Secret).map(|(section, key)| (section, key.name))
+}
+
 /// A relative name of one or two parts, none of them hidden, and a text that is not too long.
 fn may_be_attached(name: &str, text: &str) -> Result<(), String> {
     let part =
@@ -312,7 +337,11 @@ fn may_be_attached(name: &str, text: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// A value as it is typed into a form: 65_536 and 0x10000 as 65536.
 fn plain(value: &Value) -> String {
+    if let Some(number) = value.as_integer() {
+        return number.to_string();
+    }
     value.as_str().map_or_else(|| value.clone().decorated("", "").to_string(), str::to_owned)
 }
 
@@ -404,6 +433,17 @@ mod tests {
     }
 
     #[test]
+    fn secrets_are_left_out_and_come_back_unless_they_are_in_a_file_now() {
+        let before = draft("[opensearch]\nuser = \"u\"\npassword = \"hunter2\"\n[viewer]\nsecret = \"of the viewer\"\n");
+        let mut shown = before.clone();
+        shown.remove_secrets();
+        assert!(!shown.text().contains("hunter2") && !shown.text().contains("of the viewer") && shown.text().contains("user"));
+        shown.set("viewer", "secret_file", "/etc/tenrec/viewer.secret");
+        shown.keep_secrets(&before);
+        assert!(shown.text().contains("hunter2") && !shown.text().contains("of the viewer"));
+    }
+
+    #[test]
     fn lists_are_a_text_a_line_and_switches_and_numbers_are_typed() {
         let mut draft = Draft::default();
         draft.put("node", "tags", " a \r\n\r\nb").unwrap();
@@ -414,6 +454,15 @@ mod tests {
         assert_eq!((settings.node.tags.len(), settings.pcap.enabled, settings.analysis.seed), (2, false, Some(7)));
         assert!(draft.put("analysis", "seed", "seven").is_err());
         assert!(draft.put("analysis", "nothing", "1").is_err());
+    }
+
+    #[test]
+    fn numbers_are_shown_as_they_are_typed_and_keep_their_own_form() {
+        let text = "[capture]\nsnaplen = 65_000 # enough\n";
+        let mut draft = draft(text);
+        assert_eq!(draft.shown("capture", "snaplen"), "65000");
+        draft.put("capture", "snaplen", "65000").unwrap();
+        assert_eq!(draft.text(), text);
     }
 
     #[test]

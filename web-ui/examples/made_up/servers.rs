@@ -168,7 +168,10 @@ pub fn start(folder: &Path) -> World {
     world
 }
 
-fn listen(socket: &Path, world: World, answer: fn(&World, &[u8]) -> (Vec<u8>, Vec<u8>)) {
+/// What a line is answered with: a line, and the bytes that follow it.
+type Answering = fn(&World, &[u8]) -> (Vec<u8>, Vec<u8>);
+
+fn listen(socket: &Path, world: World, answer: Answering) {
     let listener = UnixListener::bind(socket).expect("the folder is ours");
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
@@ -177,7 +180,7 @@ fn listen(socket: &Path, world: World, answer: fn(&World, &[u8]) -> (Vec<u8>, Ve
     });
 }
 
-async fn talk(stream: UnixStream, world: World, answer: fn(&World, &[u8]) -> (Vec<u8>, Vec<u8>)) {
+async fn talk(stream: UnixStream, world: World, answer: Answering) {
     let (read, mut write) = stream.into_split();
     let mut lines = BufReader::new(read).lines();
     while let Ok(Some(line)) = lines.next_line().await {

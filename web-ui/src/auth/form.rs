@@ -18,6 +18,8 @@ use super::random;
 
 /// Bytes of a form with everything in it: settings with what is attached to them are the longest.
 pub(crate) const MAX_FORM: usize = settings::edit::MAX_BYTES + (64 << 10);
+/// Bytes of a form of who has proved nothing yet: a password or a code. Many may send one at once.
+pub(crate) const MAX_STRANGERS_FORM: usize = 16 << 10;
 /// Fields of a form.
 const MAX_FIELDS: usize = 1000;
 /// How long a form may take to come.
@@ -64,11 +66,11 @@ pub(crate) fn token(cookie: &str) -> String {
     URL_SAFE_NO_PAD.encode(random::digest("form", cookie))
 }
 
-/// Reads the form of a request that changes something, and sees that it is ours.
+/// Reads the form of a request that changes something, `most` bytes long, and sees that it is ours.
 ///
 /// # Errors
 /// Status and words when it is not, or cannot be read.
-pub(crate) async fn admit(mut request: Request, token: &str) -> Result<Request, (StatusCode, &'static str)> {
+pub(crate) async fn admit(mut request: Request, token: &str, most: usize) -> Result<Request, (StatusCode, &'static str)> {
     if !is_from_here(request.headers()) {
         return Err((StatusCode::FORBIDDEN, "this form comes from another site"));
     }
@@ -76,16 +78,16 @@ pub(crate) async fn admit(mut request: Request, token: &str) -> Result<Request, 
     let headers = request.headers();
     let shown = headers.get("x-csrf-token").and_then(|value| value.to_str().ok()).map(str::to_owned);
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default().to_owned();
-    // A long upload is not read here: its token is in the query.
-    let upload = request.uri().path().starts_with("/system/updates/upload");
-    if upload || kind.starts_with("application/json") {
+    // What is no form is not read here: its token is in a header, and that of an upload in the query.
+    let path = request.uri().path();
+    if path == "/system/updates/upload" || path.starts_with("/api/") {
         let query = request.uri().query().unwrap_or_default();
         let asked = query.split('&').find_map(|pair| pair.strip_prefix("csrf=")).map(str::to_owned);
         return if shown.or(asked).is_some_and(|shown| random::same(&shown, token)) { Ok(request) } else { Err(stale) };
     }
     let unreadable = (StatusCode::BAD_REQUEST, "this form cannot be read: it is too long, cut off, or no form");
     let body = std::mem::take(request.body_mut());
-    let bytes = tokio::time::timeout(PATIENCE, axum::body::to_bytes(body, MAX_FORM)).await.ok().and_then(Result::ok).ok_or(unreadable)?;
+    let bytes = tokio::time::timeout(PATIENCE, axum::body::to_bytes(body, most)).await.ok().and_then(Result::ok).ok_or(unreadable)?;
     let form = Request::post("/").header(header::CONTENT_TYPE, &kind).body(bytes.into()).map_err(|_| unreadable)?;
     let read = if kind.starts_with("multipart/form-data") { parts_of(form).await } else { fields_of(form).await };
     let fields = Fields::from(read.filter(|fields| fields.len() <= MAX_FIELDS).ok_or(unreadable)?);
@@ -145,15 +147,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_form_needs_the_token_of_the_page() {
-        let admitted = admit(post(&[], "csrf=t&name=a+b&name=c"), "t").await.unwrap();
+        let admitted = admit(post(&[], "csrf=t&name=a+b&name=c"), "t", MAX_FORM).await.unwrap();
         let fields = admitted.extensions().get::<Fields>().unwrap();
         assert_eq!(fields.all("name").collect::<Vec<_>>(), ["a b", "c"]);
         for body in ["", "csrf=", "csrf=u", "name=t"] {
-            assert_eq!(admit(post(&[], body), "t").await.unwrap_err().0, StatusCode::FORBIDDEN, "{body}");
+            assert_eq!(admit(post(&[], body), "t", MAX_FORM).await.unwrap_err().0, StatusCode::FORBIDDEN, "{body}");
         }
-        let json = [("content-type", "application/json")];
-        assert!(admit(post(&json, "{}"), "t").await.is_err());
-        assert!(admit(post(&[json[0], ("x-csrf-token", "t")], "{}"), "t").await.is_ok());
+        let api = |token: &str| Request::post("/api/settings").header("x-csrf-token", token).body(Body::from("{}")).unwrap();
+        assert!(admit(api("u"), "t", MAX_FORM).await.is_err() && admit(api("t"), "t", MAX_FORM).await.is_ok());
     }
 
     #[tokio::test]
@@ -161,10 +162,10 @@ mod tests {
         for other in
             [("sec-fetch-site", "cross-site"), ("sec-fetch-site", "same-site"), ("origin", "https://example.org"), ("origin", "null")]
         {
-            assert!(admit(post(&[other], "csrf=t"), "t").await.is_err(), "{other:?}");
+            assert!(admit(post(&[other], "csrf=t"), "t", MAX_FORM).await.is_err(), "{other:?}");
         }
         for ours in [("sec-fetch-site", "same-origin"), ("origin", "https://192.0.2.1:8443")] {
-            assert!(admit(post(&[ours], "csrf=t"), "t").await.is_ok(), "{ours:?}");
+            assert!(admit(post(&[ours], "csrf=t"), "t", MAX_FORM).await.is_ok(), "{ours:?}");
         }
     }
 
@@ -172,15 +173,15 @@ mod tests {
     async fn uploaded_files_are_fields_too() {
         let body = "--b\r\nContent-Disposition: form-data; name=\"csrf\"\r\n\r\nt\r\n--b\r\nContent-Disposition: form-data; name=\"ca\"; \
                     filename=\"ca.crt\"\r\n\r\nPEM\r\n--b--\r\n";
-        let admitted = admit(post(&[("content-type", "multipart/form-data; boundary=b")], body), "t").await.unwrap();
+        let admitted = admit(post(&[("content-type", "multipart/form-data; boundary=b")], body), "t", MAX_FORM).await.unwrap();
         assert_eq!(admitted.extensions().get::<Fields>().unwrap().get("ca"), "PEM");
-        let cut = admit(post(&[("content-type", "multipart/form-data; boundary=b")], &body[..60]), "t").await;
+        let cut = admit(post(&[("content-type", "multipart/form-data; boundary=b")], &body[..60]), "t", MAX_FORM).await;
         assert_eq!(cut.unwrap_err().0, StatusCode::BAD_REQUEST);
     }
 
     #[tokio::test]
     async fn a_form_that_is_too_long_is_refused() {
         let long = format!("csrf=t&name={}", "x".repeat(MAX_FORM));
-        assert_eq!(admit(post(&[], &long), "t").await.unwrap_err().0, StatusCode::BAD_REQUEST);
+        assert_eq!(admit(post(&[], &long), "t", MAX_FORM).await.unwrap_err().0, StatusCode::BAD_REQUEST);
     }
 }

@@ -240,7 +240,8 @@ pub(crate) async fn guard(State(shared): State<Shared>, mut request: Request, ne
     let csrf = form::token(&basis);
     if changes && !matches!(who, Who::Token(..)) {
         let is_api = path.starts_with("/api");
-        request = match form::admit(request, &csrf).await {
+        let most = if who == Who::Nobody { form::MAX_STRANGERS_FORM } else { form::MAX_FORM };
+        request = match form::admit(request, &csrf, most).await {
             Ok(request) => request,
             Err((status, why)) if is_api => return problem(status, why, "send the header X-CSRF-Token, or use a token"),
             Err((status, why)) => return (status, format!("{why}\n")).into_response(),

@@ -88,6 +88,11 @@ impl Sessions {
         Some(session.standing)
     }
 
+    /// Whether a session lasts still; looking does not count as use.
+    pub(crate) fn lasts(&self, key: Key, now: Instant) -> bool {
+        self.all().get(&key).is_some_and(|session| session.holds(now))
+    }
+
     /// Ends a session.
     pub(crate) fn end(&self, key: Key) {
         self.all().remove(&key);

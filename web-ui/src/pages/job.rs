@@ -65,7 +65,7 @@ pub(crate) async fn page(machine: Machine) -> Response {
     let (title, links) = match job.name.as_str() {
         "update" | "fetch" => ("Update", vec![("/system/updates", "Updates"), ("/system/power", "Start again")]),
         "install" => ("Installation", vec![("/system/power", "Start again")]),
-        _ => ("The settings are applied", vec![("/settings", "Settings"), ("/", "Status")]),
+        _ => ("Applying the settings", vec![("/settings", "Settings"), ("/", "Status")]),
     };
     super::render(StatusCode::OK, &Page { frame: machine.frame, title, job: View::of(job), note: String::new(), links })
 }

@@ -14,6 +14,9 @@ struct Missing {
 
 /// 404.
 pub(crate) async fn page(frame: Frame) -> Response {
+    if frame.is_beneath("/api") {
+        return crate::api::problem(StatusCode::NOT_FOUND, "there is nothing at this path", "/api/openapi.json describes what there is");
+    }
     super::render(StatusCode::NOT_FOUND, &Missing { frame })
 }
 

@@ -50,25 +50,36 @@ pub(crate) async fn page(frame: Frame) -> Response {
 
 /// The packets as they come, or the form again with what is wrong.
 pub(crate) async fn download(State(shared): State<Shared>, frame: Frame, Query(asked): Query<Asked>) -> Response {
-    let target = target(&asked);
-    let answered = tokio::time::timeout(PATIENCE, ask(&shared.viewer, &target)).await;
-    let (status, error) = match answered {
-        Ok(Ok(response)) if response.status() == StatusCode::OK => return passed_on(response),
+    match fetch(&shared.viewer, &asked).await {
+        Ok(response) => response,
+        Err((status, error)) => {
+            let Asked { filter, from, to, tagged } = asked;
+            super::render(status, &Page { frame, error, filter, from, to, tagged: tagged == "true" })
+        }
+    }
+}
+
+/// The packets as they come.
+///
+/// # Errors
+/// Status and words: what is wrong with what was asked, or that the viewer does not answer.
+pub(crate) async fn fetch(viewer: &Path, asked: &Asked) -> Result<Response, (StatusCode, String)> {
+    let target = target(asked);
+    match tokio::time::timeout(PATIENCE, ask(viewer, &target)).await {
+        Ok(Ok(response)) if response.status() == StatusCode::OK => Ok(passed_on(response)),
         Ok(Ok(response)) => {
             let status = response.status();
             let text = to_bytes(response.into_body(), MAX_REFUSAL).await.unwrap_or_default();
-            (status, String::from_utf8_lossy(&text).trim().to_owned())
+            Err((status, String::from_utf8_lossy(&text).trim().to_owned()))
         }
-        Ok(Err(error)) => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            format!(
+        Ok(Err(error)) => {
+            let words = format!(
                 "tenrec viewer does not answer, which has the packets ({error}): `systemctl status tenrec-viewer` tells whether it runs"
-            ),
-        ),
-        Err(_) => (StatusCode::GATEWAY_TIMEOUT, "tenrec viewer took too long: ask for a shorter time".to_owned()),
-    };
-    let Asked { filter, from, to, tagged } = asked;
-    super::render(status, &Page { frame, error, filter, from, to, tagged: tagged == "true" })
+            );
+            Err((StatusCode::SERVICE_UNAVAILABLE, words))
+        }
+        Err(_) => Err((StatusCode::GATEWAY_TIMEOUT, "tenrec viewer took too long: ask for a shorter time".to_owned())),
+    }
 }
 
 /// The link to the packets of a connection: its hosts and ports, from its beginning to its end, with a moment on both sides.

@@ -36,8 +36,10 @@ pub(crate) async fn page(State(shared): State<Shared>, frame: Frame) -> Response
     super::render(StatusCode::OK, &Page { frame, appliance, file: shared.settings.display().to_string(), error, sections })
 }
 
+/// A doc comment as a paragraph. That a variable of the environment says the same is for who writes the file.
 fn prose(doc: &[&str]) -> String {
-    doc.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ")
+    let text = doc.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ");
+    text.split("(Environment:").next().unwrap_or_default().trim().to_owned()
 }
 
 fn first_sentence(doc: &[&str]) -> String {
@@ -121,6 +123,9 @@ pub(crate) async fn submit(machine: Machine, Path(name): Path<String>, fields: F
         draft.unset(section.name, key.name);
     }
     problems.extend(draft.check(PATH.as_ref()).err().unwrap_or_default());
+    if section.name == "capture" {
+        problems.extend(crate::filter::problem(&machine.shared.viewer, &draft).await);
+    }
     if !problems.is_empty() {
         return show(machine.frame, true, section, &draft, Some(&fields), &problems, String::new());
     }
@@ -129,7 +134,13 @@ pub(crate) async fn submit(machine: Machine, Path(name): Path<String>, fields: F
         return Redirect::to("/settings").into_response();
     }
     match machine.order(Request::Apply { text }, "settings applied", section.name).await {
-        Ok(()) => Redirect::to("/job").into_response(),
+        Ok(()) => {
+            // A setup that was left halfway would put its older settings in force.
+            if let Some(key) = machine.caller.who.key() {
+                machine.shared.gate.sessions.wizard(key, |wizard| *wizard = None);
+            }
+            Redirect::to("/job").into_response()
+        }
         Err(error) => show(machine.frame, true, section, &draft, Some(&fields), &[], error),
     }
 }

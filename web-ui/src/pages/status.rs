@@ -13,6 +13,7 @@ use settings::appliance;
 use settings::control::{Drops, Interface, Status};
 use tokio_stream::wrappers::WatchStream;
 
+use crate::auth::Caller;
 use crate::chart::{Chart, Of};
 use crate::frame::Frame;
 use crate::history::Sample;
@@ -105,13 +106,16 @@ async fn is_to_be_set_up(shared: &Shared) -> bool {
 }
 
 /// The body of the page again, at every new answer of the daemon.
-pub(crate) async fn events(State(shared): State<Shared>) -> impl IntoResponse {
-    Sse::new(stream(&shared)).keep_alive(KeepAlive::default())
+pub(crate) async fn events(State(shared): State<Shared>, caller: Caller) -> impl IntoResponse {
+    Sse::new(stream(shared, caller)).keep_alive(KeepAlive::default())
 }
 
-fn stream(shared: &Shared) -> impl Stream<Item = Result<Event, Infallible>> + use<> {
+fn stream(shared: Shared, caller: Caller) -> impl Stream<Item = Result<Event, Infallible>> + use<> {
     let watch = shared.watch.clone();
-    WatchStream::new(watch.seen.clone()).filter_map(move |seen| {
+    // It ends with the session, which it does not keep alive.
+    let lasts = move || caller.who.key().is_none_or(|key| shared.gate.sessions.lasts(key, Instant::now()));
+    let seen = WatchStream::new(watch.seen.clone()).take_while(move |_| std::future::ready(lasts()));
+    seen.filter_map(move |seen| {
         let event = match &seen.status {
             Some(Ok(status)) => body(status, &watch.samples()).render().ok().map(|html| Ok(Event::default().event("status").data(html))),
             Some(Err(why)) => Some(Ok(Event::default().event("down").data(why.replace('\n', " ")))),
@@ -253,9 +257,14 @@ fn charts(samples: &[Sample]) -> Vec<Chart> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use axum::http::StatusCode;
+    use futures_util::StreamExt as _;
     use settings::control::{CollectorState, Destination, Interface, Status};
 
+    use crate::auth::session::{Key, Standing};
+    use crate::auth::{Caller, Peer, Who};
     use crate::pages::testing::Site;
 
     fn status() -> Status {
@@ -296,5 +305,19 @@ mod tests {
         let page = site.browser().get("/").await;
         assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
         assert!(page.body.contains("systemctl status tenrec"), "{}", page.body);
+    }
+
+    #[tokio::test]
+    async fn the_live_status_ends_with_the_session() {
+        let site = Site::appliance().await;
+        let id = site.shared().gate.sessions.begin(Standing::Administrator, None, Instant::now()).unwrap();
+        let key = Key::of(&id);
+        let caller = Caller { who: Who::Administrator(key), peer: Peer::default(), csrf: String::new() };
+        let mut events = Box::pin(super::stream(site.shared().clone(), caller));
+        let deadline = Duration::from_secs(20);
+        assert!(tokio::time::timeout(deadline, events.next()).await.unwrap().is_some());
+        site.shared().gate.sessions.end(key);
+        let rest = tokio::time::timeout(deadline, async { while events.next().await.is_some() {} });
+        assert!(rest.await.is_ok(), "it goes on without the session");
     }
 }

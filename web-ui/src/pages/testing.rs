@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
@@ -209,9 +209,4 @@ pub(crate) fn key_pair() -> (String, String) {
 /// A certificate.
 pub(crate) fn certificate() -> String {
     key_pair().0
-}
-
-/// A path at which nobody listens.
-pub(crate) fn nowhere() -> PathBuf {
-    PathBuf::from("/nonexistent/control.sock")
 }

@@ -98,11 +98,6 @@ impl Outline {
         let before = self.position().checked_sub(1)?;
         (before > 1).then(|| STEPS.get(before).map(|step| step.path))?
     }
-
-    /// Where it goes on.
-    pub(crate) fn next(&self) -> &'static str {
-        STEPS.get(self.position() + 1).map_or("/setup/summary", |step| step.path)
-    }
 }
 
 #[cfg(test)]
@@ -110,8 +105,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn steps_lead_on_and_back_but_not_before_the_password() {
-        assert_eq!((Outline::at("/setup/network").back(), Outline::at("/setup/network").next()), (None, "/setup/time"));
+    fn steps_lead_back_but_not_before_the_password() {
+        assert_eq!(Outline::at("/setup/network").back(), None);
         assert_eq!(Outline::at("/setup/time").back(), Some("/setup/network"));
         assert_eq!(Outline::at("/setup/summary").words(), "Step 9 of 9");
     }

@@ -109,7 +109,8 @@ fi
 if [ "$pick" = a -a ! -f ($disk,gpt{number_a})/live/vmlinuz ]; then set pick=b; fi
 if [ "$pick" = b -a ! -f ($disk,gpt{number_b})/live/vmlinuz ]; then set pick=a; fi
 
-if [ "$pick" = b ]; then set default=b; else set default=a; fi
+# The other one is tried when a kernel cannot even be loaded.
+if [ "$pick" = b ]; then set default=b; set fallback=a; else set default=a; set fallback=b; fi
 set common="boot=live console=tty0 console=ttyS0,115200 lsm=landlock,lockdown,yama transparent_hugepage=madvise panic=10 systemd.machine_id={machine}"
 set quiet="quiet loglevel=3 systemd.show_status=no"
 

@@ -199,4 +199,4 @@ fn uuid() -> anyhow::Result<String> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

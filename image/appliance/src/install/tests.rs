@@ -4,8 +4,8 @@ use super::*;
 use crate::grubenv;
 
 /// A file as a disk with partitions.
-struct LoopDisk {
-    device: PathBuf,
+pub(crate) struct LoopDisk {
+    pub(crate) device: PathBuf,
     _folder: tempfile::TempDir,
 }
 
@@ -29,6 +29,16 @@ impl Drop for LoopDisk {
     fn drop(&mut self) {
         drop(Program::new("losetup").arg("--detach").arg(self.device.to_string_lossy()).run());
     }
+}
+
+/// Whether a whole disk can be made here; a line says why not.
+pub(crate) fn blank_disk() -> Option<LoopDisk> {
+    let has_images = Path::new("/usr/lib/grub/i386-pc/boot.img").exists();
+    if !has_images {
+        println!("SKIPPED: no grub-pc-bin here");
+    }
+    let can = has_images && has_tools(&["sfdisk", "grub-mkimage", "mkfs.ext4", "mkfs.vfat", "mcopy"]);
+    can.then(|| LoopDisk::new(disks::SMALLEST)).flatten()
 }
 
 fn has_tools(names: &[&str]) -> bool {
@@ -66,16 +76,24 @@ fn machine() -> (tempfile::TempDir, Places, Source) {
     (root, places, source)
 }
 
+fn install_to(places: &Places, disk: &Path, source: &Source) {
+    let request = Install { disk: "loop".to_owned(), encryption: Encryption::None, passphrase: String::new().into() };
+    to_disk(places, disk, source, &request, &mut Progress::begin(places, "install")).unwrap();
+}
+
+/// A disk with version 9.9 in slot a, and the machine that it was installed from.
+pub(crate) fn installed_disk() -> Option<(LoopDisk, tempfile::TempDir, Places)> {
+    let disk = blank_disk()?;
+    let (root, places, source) = machine();
+    install_to(&places, &disk.device, &source);
+    Some((disk, root, places))
+}
+
 #[test]
 fn a_disk_has_slots_boot_loaders_and_the_settings_after_an_installation() {
-    if !has_tools(&["sfdisk", "grub-mkimage", "mkfs.ext4", "mkfs.vfat", "mcopy"]) || !Path::new("/usr/lib/grub/i386-pc/boot.img").exists() {
-        return;
-    }
-    let Some(disk) = LoopDisk::new(disks::SMALLEST) else { return };
+    let Some(disk) = blank_disk() else { return };
     let (_root, places, source) = machine();
-    let request = Install { disk: "loop".to_owned(), encryption: Encryption::None, passphrase: String::new().into() };
-    let mut progress = Progress::begin(&places, "install");
-    to_disk(&places, &disk.device, &source, &request, &mut progress).unwrap();
+    install_to(&places, &disk.device, &source);
 
     let slot = Mounted::at(&places, &layout::partition(&disk.device, layout::SLOT_A), "check").unwrap();
     for name in SYSTEM_FILES {

@@ -145,8 +145,10 @@ impl Appliance {
 
     /// The answer is on its way before the machine goes down.
     fn halt(&self, how: &'static str) -> anyhow::Result<Response> {
-        if self.busy.load(Ordering::Acquire) {
-            bail!("not now: {} is being done", job::read(&job::file(&self.places)).name);
+        // A job that has said its last word is waited for no more.
+        let job = job::read(&job::file(&self.places));
+        if self.busy.load(Ordering::Acquire) && !job.over {
+            bail!("not now: {} is being done", job.name);
         }
         tracing::info!(how, "the machine goes down as it was asked to");
         Program::new("systemctl").args(["--no-block", "--no-wall", how]).run()?;

@@ -13,7 +13,7 @@ use crate::attached::{self, Whole};
 use crate::files::{self, Access};
 use crate::job::Progress;
 use crate::places::Places;
-use crate::{services, setup};
+use crate::{certificate, medium, services, setup};
 
 /// For whom settings are: the users of all our units are in this group, or reach it by their unit.
 pub(crate) const SETTINGS_ACCESS: Access = Access::group("tenrec");
@@ -52,7 +52,12 @@ impl Appliance {
     fn put_in_force(&self, settings: Settings, units: &BTreeSet<&'static str>, progress: &mut Progress) -> anyhow::Result<()> {
         *lock(&self.settings) = Some(Arc::new(settings));
         progress.step("Network, name, time and packet filter");
-        let notes = self.enforce(false);
+        let before = certificate::fingerprint(&self.places);
+        let notes = self.enforce();
+        let after = certificate::fingerprint(&self.places);
+        if after != before {
+            progress.remark(format!("the web UI has a new certificate, SHA-256 {after}"));
+        }
         self.tell_the_consoles();
         if !notes.is_empty() {
             bail!("{}", notes.join(" "));
@@ -129,6 +134,8 @@ fn write(places: &Places, whole: &Whole, former: &Former) -> anyhow::Result<Vec<
         files::write(places, &places.previous(), before.as_bytes(), SETTINGS_ACCESS).context("cannot keep the former settings")?;
     }
     files::write(places, &places.settings(), whole.settings.as_bytes(), SETTINGS_ACCESS).context("cannot write the settings")?;
+    let version = format!("{}\n", medium::version(places));
+    files::write(places, &places.written_by(), version.as_bytes(), Access::PUBLIC).context("cannot write the settings' version")?;
     setup::ensure(places).context("cannot take the setup code away")?;
     Ok(changed)
 }

@@ -17,9 +17,15 @@ use crate::{certificate, clock, console_install, data, network, setup, ssh, upda
 const SENSOR_FLAG: &str = "sensor";
 
 impl Appliance {
-    /// Puts `[system]` in force; what went wrong, for the operator. `first` is at the start, when the
-    /// certificate has to be there before the web UI and nothing may be waited for that comes after us.
-    pub(super) fn enforce(&self, first: bool) -> Vec<String> {
+    /// Puts `[system]` in force; what went wrong, for the operator.
+    pub(super) fn enforce(&self) -> Vec<String> {
+        let mut notes = self.enforce_network();
+        notes.extend(self.enforce_services(true));
+        notes
+    }
+
+    /// What the web UI needs: network, packet filter, name, certificate.
+    pub(super) fn enforce_network(&self) -> Vec<String> {
         let settings = self.settings();
         let system = self.system();
         let captured = settings.as_ref().map(|settings| settings.capture.interfaces.clone()).unwrap_or_default();
@@ -28,12 +34,7 @@ impl Appliance {
         let management = choose(&ports, &system, &captured, before.as_ref());
 
         let mut notes = Vec::new();
-        let mut part = |what: &str, outcome: anyhow::Result<()>| {
-            if let Err(error) = outcome {
-                tracing::error!(error = format!("{error:#}"), part = what, "the system is not as the settings want it");
-                notes.push(format!("{what}: {error:#}."));
-            }
-        };
+        let mut part = |what: &str, outcome: anyhow::Result<()>| notes.extend(wrong(what, outcome));
         if management.is_none() && !system.management.is_empty() {
             part("Network", Err(anyhow::anyhow!("there is no interface {} (system.management)", system.management)));
         }
@@ -59,12 +60,21 @@ impl Appliance {
             network.management = management;
             network.openings = openings;
         }
-        if first || !system.host_name.is_empty() {
-            part("Certificate", certificate::ensure(&self.places, &name, &fixed(&system)).map(drop));
-        }
-        part("Time", clock::apply(&self.places, &system.time_servers));
-        part("SSH", ssh::apply(&self.places, system.ssh, &system.ssh_keys, !first));
-        lock(&self.troubles).system.clone_from(&notes);
+        let named = !system.host_name.is_empty();
+        part("Certificate", certificate::ensure(&self.places, &name, named, &fixed(&system)).map(drop));
+        lock(&self.troubles).network.clone_from(&notes);
+        notes
+    }
+
+    /// Time and SSH. `wait` for SSH to be up, except at the machine's start.
+    pub(super) fn enforce_services(&self, wait: bool) -> Vec<String> {
+        let system = self.system();
+        let parts = [
+            ("Time", clock::apply(&self.places, &system.time_servers)),
+            ("SSH", ssh::apply(&self.places, system.ssh, &system.ssh_keys, wait)),
+        ];
+        let notes: Vec<String> = parts.into_iter().filter_map(|(what, outcome)| wrong(what, outcome)).collect();
+        lock(&self.troubles).services.clone_from(&notes);
         notes
     }
 
@@ -93,7 +103,7 @@ impl Appliance {
         let slots = update::note(&self.slots_as_told());
         let installer = console_install::note(&self.places);
         let troubles = lock(&self.troubles);
-        let ours = troubles.settings.iter().chain(&troubles.system).cloned();
+        let ours = troubles.settings.iter().chain(&troubles.network).chain(&troubles.services).cloned();
         kept.into_iter().chain(slots).chain(installer).chain(ours).collect()
     }
 
@@ -117,6 +127,13 @@ impl Appliance {
             tracing::warn!(%error, "the consoles cannot be told");
         }
     }
+}
+
+/// A part of the system that is not as the settings want it, for the operator.
+fn wrong(what: &str, outcome: anyhow::Result<()>) -> Option<String> {
+    let error = outcome.err()?;
+    tracing::error!(error = format!("{error:#}"), part = what, "the system is not as the settings want it");
+    Some(format!("{what}: {error:#}."))
 }
 
 /// Where none is named, the choice that was made stays as long as it has a link: the operator knows the machine by it.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use settings::Settings;
 
 use super::{Appliance, lock};
-use crate::places::Places;
+use crate::places::{self, Places};
 use crate::{interfaces, network, provision, setup};
 
 /// How long a link may take to come up at the start before the management interface is chosen without.
@@ -22,7 +22,7 @@ impl Appliance {
         notes.extend(note);
         *lock(&self.settings) = settings.map(Arc::new);
         self.wait_for_a_link();
-        self.enforce(true);
+        self.enforce_network();
         if let Err(error) = setup::ensure(&self.places) {
             tracing::error!(%error, "there is no setup code");
             notes.push(format!("There is no setup code: {error}."));
@@ -59,7 +59,9 @@ fn load(places: &Places) -> (Option<Settings>, Option<String>) {
         Err(error) => error,
     };
     tracing::error!(%error, "the settings cannot be taken");
-    let wrong = error.to_string().replace('\n', "; ");
+    let version = places::read_trimmed(&places.written_by());
+    let by = if version.is_empty() { String::new() } else { format!(" (written by version {version})") };
+    let wrong = format!("{}{by}", error.to_string().replace('\n', "; "));
     match read(&places.previous()) {
         Ok(settings) => {
             (Some(settings), Some(format!("The settings are wrong, so the system follows the former ones and the sensor is off: {wrong}.")))
@@ -84,8 +86,10 @@ mod tests {
         assert_eq!(load(&places), (None, None));
         fs::create_dir_all(places.etc()).unwrap();
         fs::write(places.settings(), "[node]\nname = \"new\"\nshoe_size = 43\n").unwrap();
+        fs::write(places.written_by(), "9.9\n").unwrap();
         let (settings, note) = load(&places);
-        assert!(settings.is_none() && note.unwrap().contains("shoe_size"));
+        let note = note.unwrap();
+        assert!(settings.is_none() && note.contains("shoe_size") && note.contains("version 9.9"), "{note}");
         fs::write(places.previous(), "[node]\nname = \"old\"\n").unwrap();
         let (settings, note) = load(&places);
         assert_eq!(settings.unwrap().node.name, "old");

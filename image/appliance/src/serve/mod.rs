@@ -68,7 +68,8 @@ struct Network {
 #[derive(Debug, Default)]
 struct Troubles {
     settings: Vec<String>,
-    system: Vec<String>,
+    network: Vec<String>,
+    services: Vec<String>,
 }
 
 impl Appliance {
@@ -109,6 +110,9 @@ pub(crate) fn run(places: Places, socket: &Path) -> anyhow::Result<()> {
     appliance.start();
     let _ = sd_notify::notify(false, &[sd_notify::NotifyState::Ready]);
     tracing::info!(socket = %socket.display(), "appliance service is up");
+    // These start others, who wait for us or for the network.
+    let later = Arc::clone(&appliance);
+    thread::spawn(move || later.enforce_services(false));
     watch::begin(&appliance).context("no thread to watch the network")?;
     accept(&appliance, &listener);
     Ok(())

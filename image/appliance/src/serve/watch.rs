@@ -43,7 +43,7 @@ fn look(appliance: &Appliance, seen: &mut (Vec<Port>, Facts)) {
     let ports = interfaces::ports(&appliance.places);
     if ports != seen.0 {
         tracing::info!(ports = ports.len(), "a port or a link has changed");
-        appliance.enforce(false);
+        appliance.enforce_network();
         seen.0 = ports;
     }
     let facts = appliance.facts();

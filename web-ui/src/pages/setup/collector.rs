@@ -144,6 +144,24 @@ fn show(visit: &Visit, draft: &Draft, typed: Option<&Fields>, problems: &[Proble
     super::super::render(step::status(!problems.is_empty()), &page)
 }
 
+/// The settings say what is wrong in their own keys; here it is said in the words of this page.
+fn in_our_words(problem: Problem) -> Problem {
+    let what = match problem.key.as_str() {
+        "forward.hosts" | "opensearch.hosts" if problem.what.contains("no collector is named") => {
+            "name a collector, or let this sensor stand alone (below)".to_owned()
+        }
+        "forward.ca" | "opensearch.ca" if problem.what.contains("needs the certificate") => {
+            "this way of checking the collector needs the certificate of its CA: upload or paste it".to_owned()
+        }
+        "forward.key" if problem.what.contains("private key is not") => "the private key of the certificate above is missing".to_owned(),
+        "forward.certificate" if problem.what.contains("its certificate is not") => {
+            "the certificate of the key below is missing".to_owned()
+        }
+        _ => return problem,
+    };
+    Problem { what, ..problem }
+}
+
 /// Takes it over and tries the links, or leaves the sensor alone.
 pub(crate) async fn submit(visit: Visit, fields: Fields) -> Response {
     let mut draft = match visit.draft().await {
@@ -161,7 +179,7 @@ pub(crate) async fn submit(visit: Visit, fields: Fields) -> Response {
         return Redirect::to("/setup/summary").into_response();
     }
     let mut problems = take(&fields, &mut draft);
-    problems.extend(step::wrong_with(&draft, KEYS));
+    problems.extend(step::wrong_with(&draft, KEYS).into_iter().map(in_our_words));
     if !problems.is_empty() {
         return show(&visit, &draft, Some(&fields), &problems);
     }
@@ -259,7 +277,9 @@ mod tests {
         }
         assert!(!answer.body.contains("hunter2") && !answer.body.contains("secret bits"));
         let answer = browser.submit("/setup/collector", &[("hosts", ""), ("verify", "none")]).await;
-        assert!(answer.body.contains("id=\"hosts-error\""), "{}", answer.body);
+        assert!(answer.body.contains("id=\"hosts-error\"") && answer.body.contains("stand alone (below)"), "{}", answer.body);
+        let answer = browser.submit("/setup/collector", &[("hosts", "192.0.2.9"), ("verify", "chain")]).await;
+        assert!(answer.body.contains("upload or paste it") && !answer.body.contains("forward.ca"), "{}", answer.body);
     }
 
     #[tokio::test]

@@ -38,10 +38,14 @@ pub(crate) async fn submit(visit: Visit, fields: Fields) -> Response {
         return show(visit, vec!["choose a file, or paste its text".to_owned()]);
     }
     let path = std::path::Path::new("settings file");
-    let draft = match Draft::parse(text, path) {
+    let mut draft = match Draft::parse(text, path) {
         Ok(draft) => draft,
         Err(problem) => return show(visit, vec![problem.to_string()]),
     };
+    // Of this machine's own file without secrets they stay.
+    if let Ok(before) = visit.in_force().await {
+        draft.keep_secrets(&before);
+    }
     if let Err(problems) = draft.check(path) {
         return show(visit, problems.iter().map(ToString::to_string).collect());
     }

@@ -148,8 +148,10 @@ pub(crate) async fn submit(visit: Visit, fields: Fields) -> Response {
     };
     let mut problems = step::wrong_with(&draft, &["capture.interfaces", "system.management"]);
     problems.extend(unknown);
+    let missing = chosen.iter().find(|name| !interfaces.iter().any(|interface| interface.name == **name));
     let error = match interfaces.iter().find(|interface| interface.management && chosen.contains(&interface.name)) {
         _ if chosen.is_empty() => "choose one interface at least: a sensor that sees nothing is none".to_owned(),
+        None if missing.is_some() => format!("this machine has no interface {}", missing.map_or("", String::as_str)),
         Some(management) => format!("the web UI is reached by {}: nothing can be captured from it", management.name),
         None => [error_of("capture.interfaces", &problems), error_of("system.management", &problems)]
             .into_iter()
@@ -186,7 +188,11 @@ mod tests {
     async fn one_interface_at_least_and_not_the_one_of_the_web_ui() {
         let site = Site::appliance().await;
         let mut browser = site.administrator();
-        for (typed, says) in [(&[][..], "choose one interface"), (&[("interface", "eth0")][..], "reached by eth0")] {
+        for (typed, says) in [
+            (&[][..], "choose one interface"),
+            (&[("interface", "eth0")][..], "reached by eth0"),
+            (&[("interface", "eth9")][..], "no interface eth9"),
+        ] {
             let answer = browser.submit("/setup/interfaces", typed).await;
             assert!(answer.status == StatusCode::UNPROCESSABLE_ENTITY && answer.body.contains(says), "{}", answer.body);
         }

@@ -83,9 +83,7 @@ pub(crate) async fn submit(visit: Visit, fields: Fields) -> Response {
     };
     let mut problems = step::take(FIELDS, &fields, &mut draft);
     problems.extend(step::wrong_with(&draft, KEYS));
-    if let Err(what) = crate::filter::check(&visit.shared.viewer, &draft.shown("capture", "filter")).await {
-        problems.push(Problem { place: settings::Place::File(step::PATH.into(), None), key: "capture.filter".to_owned(), what });
-    }
+    problems.extend(crate::filter::problem(&visit.shared.viewer, &draft).await);
     if !problems.is_empty() {
         return show(&visit, &draft, Some(&fields), &problems).await;
     }

@@ -25,6 +25,8 @@ struct Page {
     parts: Vec<Part>,
     place: String,
     moves: bool,
+    /// Whether the web UI gets another certificate, which names the machine.
+    certificate: bool,
 }
 
 struct Part {
@@ -52,6 +54,8 @@ async fn show(visit: &Visit, draft: &Draft, error: String) -> Response {
     };
     let status = step::status(!error.is_empty());
     let (place, moves) = place(draft, &state);
+    let name = draft.shown("system", "host_name");
+    let renamed = !name.is_empty() && name != state.host_name;
     let problems = problems.into_iter().map(|problem| {
         let path = where_from(&problem.key);
         (problem.key, problem.what, path)
@@ -65,6 +69,7 @@ async fn show(visit: &Visit, draft: &Draft, error: String) -> Response {
         parts,
         place,
         moves,
+        certificate: moves || renamed,
     };
     super::super::render(status, &page)
 }
@@ -168,7 +173,9 @@ fn place(draft: &Draft, state: &State) -> (String, bool) {
             (url(&address.to_string()), !there)
         }
         _ => {
-            let now: Vec<_> = state.addresses.iter().map(|known| url(&bare(known))).collect();
+            // A link-local address of IPv6 cannot be typed into a browser.
+            let typed = state.addresses.iter().filter(|known| !known.starts_with("fe80:"));
+            let now: Vec<_> = typed.map(|known| url(&bare(known))).collect();
             (format!("{} as long as DHCP gives the same address; the console shows another", now.join(" or ")), false)
         }
     }
@@ -206,8 +213,8 @@ pub(crate) async fn applying(visit: Visit) -> Response {
         },
         _ => String::new(),
     };
-    let links = vec![("/setup/summary", "Back to the summary")];
-    super::super::render(StatusCode::OK, &job::Page { frame: visit.frame.clone(), title: "The settings are applied", job, note, links })
+    let links = vec![("/setup/summary", "Back to the summary"), ("/", "To the status")];
+    super::super::render(StatusCode::OK, &job::Page { frame: visit.frame.clone(), title: "Applying the settings", job, note, links })
 }
 
 #[derive(Template)]

@@ -39,7 +39,7 @@ fn show(shared: &Shared, frame: Frame, status: StatusCode, name: &str, error: St
         made,
         tokens: tokens.map(|token| Row { name: token.name, changes: token.changes, made: format::time(token.made) }).collect(),
         controls: vec![
-            Control::line("name", "Name").help("What it is for.").placeholder("prometheus").value(name).error(error.clone()),
+            Control::line("name", "Name").help("What it is for.").placeholder("prometheus").value(name),
             Control::tick("changes", "It may also change settings and start services again"),
         ],
         error,

@@ -16,6 +16,9 @@ use crate::machine::Machine;
 /// Lines of the journal that are shown.
 const LINES: u32 = 200;
 
+/// Whose end is the end of the conversation about it: nothing is left to answer.
+const ENDS_THE_CONVERSATION: &[&str] = &["tenrec-web.service", "tenrec-appliance.service"];
+
 #[derive(Template)]
 #[template(path = "system/services.html")]
 struct Page {
@@ -96,7 +99,14 @@ pub(crate) async fn restart(machine: Machine, Path(unit): Path<String>) -> Respo
     if !UNITS.contains(&unit.as_str()) {
         return super::super::missing::page(machine.frame).await;
     }
-    match machine.order(Request::RestartService { unit: unit.clone() }, "service started again", &unit).await {
+    let request = Request::RestartService { unit: unit.clone() };
+    if ENDS_THE_CONVERSATION.contains(&unit.as_str()) {
+        let frame = machine.frame.clone();
+        tokio::spawn(async move { machine.order(request, "service started again", &unit).await });
+        let text = "It takes a moment, and sessions are over if it is the web UI.";
+        return super::super::said(frame, "The service is started again", text, "/system/services", false);
+    }
+    match machine.order(request, "service started again", &unit).await {
         Ok(()) => Redirect::to(&format!("/system/services?restarted={unit}")).into_response(),
         Err(error) => super::super::said(machine.frame, "The service was not started again", &error, "/system/services", true),
     }
@@ -120,6 +130,7 @@ mod tests {
         assert_eq!(to.redirect(), "/system/services?restarted=tenrec.service");
         assert!(browser.get("/system/services?restarted=tenrec.service").await.body.contains("was started again"));
         assert!(site.world().was_asked("\"request\":\"restart_service\",\"unit\":\"tenrec.service\""));
+        assert!(browser.submit("/system/services/tenrec-web.service/restart", &[]).await.body.contains("is started again"));
         assert_eq!(browser.get("/system/services/sshd.service").await.status, StatusCode::NOT_FOUND);
         assert_eq!(browser.submit("/system/services/cron.service/restart", &[]).await.status, StatusCode::NOT_FOUND);
     }

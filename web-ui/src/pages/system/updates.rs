@@ -1,32 +1,17 @@
 //! The two slots of the system, and new versions: uploaded, or fetched from where the settings say.
-//!
-//! A bundle goes to disk as it comes. Whether it is signed is found out by `tenrec-appliance`, which trusts no one here.
-
-use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use askama::Template;
-use axum::extract::{DefaultBodyLimit, Multipart, State};
-use axum::http::StatusCode;
+use axum::extract::{DefaultBodyLimit, Multipart};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{MethodRouter, post};
 use settings::appliance::{self, Request, Slot};
-use tokio::io::AsyncWriteExt as _;
-use tokio::sync::Mutex;
 
 use crate::Shared;
 use crate::ask::answer;
 use crate::frame::Frame;
 use crate::history::explain;
 use crate::machine::Machine;
-
-/// Bytes of a bundle: more than three times an image of today.
-const MAX_BUNDLE: usize = 1 << 30;
-/// How long the next piece of an upload may take.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// One upload at a time: there is one place for it.
-static UPLOADING: Mutex<()> = Mutex::const_new(());
+use crate::upload::MAX_BUNDLE;
 
 #[derive(Template)]
 #[template(path = "system/updates.html")]
@@ -87,53 +72,21 @@ pub(crate) fn upload() -> MethodRouter<Shared> {
     post(receive).layer(DefaultBodyLimit::max(MAX_BUNDLE))
 }
 
-async fn receive(State(shared): State<Shared>, machine: Machine, form: Multipart) -> Response {
-    let Some(folder) = &shared.state else {
-        return show(machine, "there is no folder for uploads: start tenrec-web with --state".to_owned()).await;
-    };
-    let Ok(_turn) = UPLOADING.try_lock() else {
-        return show(machine, "another upload is under way: wait for its end".to_owned()).await;
-    };
-    let place = folder.join(Path::new(appliance::UPLOAD).file_name().unwrap_or_default());
-    if let Err(error) = store(form, &place).await {
-        drop(tokio::fs::remove_file(&place).await);
-        machine.note("update uploaded", &error, false);
-        return show(machine, error).await;
-    }
-    match machine.order(Request::Update, "update uploaded", "").await {
-        Ok(()) => Redirect::to("/job").into_response(),
-        Err(error) => {
-            drop(tokio::fs::remove_file(&place).await);
-            show(machine, error).await
-        }
-    }
-}
-
-/// Writes the first file of a form to its place.
-async fn store(mut form: Multipart, place: &PathBuf) -> Result<(), String> {
-    let lost = |error: &dyn std::fmt::Display| format!("the upload broke off: {error}");
-    let disk = |error: std::io::Error| format!("the upload cannot be written: {error}");
-    let late = |_| "the upload broke off: nothing came for a minute".to_owned();
-    let mut file = loop {
-        match tokio::time::timeout(PATIENCE, form.next_field()).await.map_err(late)?.map_err(|error| lost(&error))? {
-            Some(field) if field.name() == Some("bundle") => break field,
-            Some(_) => {}
-            None => return Err("choose a file".to_owned()),
+async fn receive(machine: Machine, mut form: Multipart) -> Response {
+    let error = loop {
+        match form.next_field().await {
+            Ok(Some(field)) if field.name() == Some("bundle") => {
+                match crate::upload::install(&machine.shared, &machine.socket, &machine.caller, field).await {
+                    Ok(()) => return Redirect::to("/job").into_response(),
+                    Err(error) => break error,
+                }
+            }
+            Ok(Some(_)) => {}
+            Ok(None) => break "choose a file".to_owned(),
+            Err(error) => break format!("the upload broke off: {error}"),
         }
     };
-    let mut out = tokio::fs::File::create(place).await.map_err(disk)?;
-    let mut bytes = 0_usize;
-    while let Some(piece) = tokio::time::timeout(PATIENCE, file.chunk()).await.map_err(late)?.map_err(|error| lost(&error))? {
-        bytes += piece.len();
-        if bytes > MAX_BUNDLE {
-            return Err(format!("this is longer than a bundle can be ({MAX_BUNDLE} bytes)"));
-        }
-        out.write_all(&piece).await.map_err(disk)?;
-    }
-    if bytes == 0 {
-        return Err("choose a file".to_owned());
-    }
-    out.sync_all().await.map_err(disk)
+    show(machine, error).await
 }
 
 /// Fetches the newest bundle.
