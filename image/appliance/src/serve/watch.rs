@@ -24,7 +24,8 @@ const RESOLVE_AGAIN: Duration = Duration::from_secs(15);
 pub(super) fn begin(appliance: &Arc<Appliance>) -> io::Result<()> {
     let looking = Arc::clone(appliance);
     thread::Builder::new().name("network".to_owned()).spawn(move || {
-        let mut seen = (interfaces::ports(&looking.places), Facts::default());
+        // Nothing was seen: between the start, which looked too, and now a port may have come or been given its name.
+        let mut seen = (Vec::new(), Facts::default());
         loop {
             thread::sleep(LOOK);
             look(&looking, &mut seen);
