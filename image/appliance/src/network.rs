@@ -105,7 +105,9 @@ pub(crate) fn apply(places: &Places, system: &System, ports: &[Port], management
 
 /// Tells networkd that its files changed. Before it runs there is nothing to tell.
 pub(crate) fn reload() -> anyhow::Result<()> {
-    if Program::new("systemctl").args(["is-active", "--quiet", "systemd-networkd.service"]).run().is_err() {
+    let state = Program::new("systemctl").args(["show", "--property=ActiveState", "--value", "systemd-networkd.service"]).run();
+    // While it is starting it has read its files already, and answers as soon as it is up.
+    if !state.is_ok_and(|state| matches!(state.trim(), "active" | "activating" | "reloading")) {
         return Ok(());
     }
     Program::new("networkctl").arg("reload").within(Duration::from_secs(20)).run().context("systemd-networkd does not take its files")?;
