@@ -42,7 +42,8 @@ pub(super) fn bios_boot_wizard_and_forwarding(lab: &Lab) -> anyhow::Result<()> {
     central.wait_for_line("arkime_sessions3-", &["www.example.org", wizard::NODE], DELIVERY)?;
 
     let status = browser_status(&mut browser, &sensor)?;
-    ensure!(status.contains("native"), "XDP is not attached natively: the status page says {status}");
+    ensure!(status.contains("xdp-native"), "XDP is not attached natively: the status page says {status}");
+    ensure!(status.contains("holds"), "frames are not accounted for: the status page says {status}");
     Ok(())
 }
 
@@ -77,7 +78,7 @@ pub(super) fn send(sensor: &Guest, frames: &[Vec<u8>]) -> anyhow::Result<()> {
 
 fn browser_status(browser: &mut Browser, sensor: &Guest) -> anyhow::Result<String> {
     browser.open(&sensor.url("/"))?;
-    browser.wait_for_text("Throughput", Duration::from_secs(60)).context("the status page")?;
+    browser.wait_for_text("packets analysed", Duration::from_secs(60)).context("the status page")?;
     browser.screenshot("status")?;
     browser.text()
 }
