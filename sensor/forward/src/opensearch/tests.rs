@@ -341,7 +341,7 @@ async fn an_expired_certificate_is_named() {
     })
     .await;
     let mut sensor = Sensor::start(OpenSearch { ca: Some(expired.ca), ..peer.settings() });
-    sensor.fails_with("has expired: renew it, or check this sensor's clock").await;
+    sensor.fails_with("): renew it, or set the clock right").await;
 }
 
 #[tokio::test]

@@ -81,6 +81,6 @@ async fn an_expired_certificate_is_named() {
     let peer = Peer::start(folder.path(), "127.0.0.1:0", Some((&files, ClientCertificates::None))).await;
     let mut sensor = Sensor::start(over_tls(peer.address, &files), quick());
     sensor.ship(0..3);
-    sensor.fails_with("has expired: renew it, or check this sensor's clock").await;
+    sensor.fails_with("): renew it, or set the clock right").await;
     assert!(peer.numbers().is_empty());
 }
