@@ -193,7 +193,11 @@ impl Search {
         if plan.without_index {
             self.looked.without_index.push(capture.path.clone());
         }
-        let opened = capture.open()?;
+        let opened = match capture.open() {
+            // A file that was begun this moment holds nothing yet, not even its header.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+            opened => opened?,
+        };
         self.looked.files_read += 1;
         let source = Source {
             capture: capture.clone(),

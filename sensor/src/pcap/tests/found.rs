@@ -52,7 +52,7 @@ fn question(filter: &str) -> Question {
 fn find(folder: &Path, question: Question) -> (Vec<u32>, u64, usize) {
     let mut search = Store::open(folder).unwrap().search(question);
     let numbers = numbers(&mut search);
-    assert!(search.looked().failed.is_empty());
+    assert!(search.looked().failed.is_empty(), "{:?}", search.looked().failed);
     (numbers, search.looked().bytes, search.looked().without_index.len())
 }
 
