@@ -7,7 +7,7 @@ mod wire;
 use std::{
     collections::{HashMap, HashSet},
     fs,
-    io::Write as _,
+    io::{ErrorKind, Read as _, Write as _},
     path::{Path, PathBuf},
     process::{Command, Output},
     thread,
@@ -102,7 +102,7 @@ fn wait_for_packets(folder: &Path, packets: u64) {
     }
 }
 
-/// The captures by their numbers, uncompressed.
+/// The captures by their numbers, uncompressed; of one that a kill cut short, what it has.
 fn captures(folder: &Path) -> HashMap<u32, Vec<u8>> {
     let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let named = paths.filter_map(|path| Some((Name::of(&path)?, path)));
@@ -111,7 +111,8 @@ fn captures(folder: &Path) -> HashMap<u32, Vec<u8>> {
             let mut bytes = fs::read(path).unwrap();
             if name.lz4 {
                 let compressed = std::mem::take(&mut bytes);
-                std::io::copy(&mut lz4_flex::frame::FrameDecoder::new(compressed.as_slice()), &mut bytes).unwrap();
+                let read = lz4_flex::frame::FrameDecoder::new(compressed.as_slice()).read_to_end(&mut bytes);
+                assert!(read.as_ref().err().is_none_or(|error| error.kind() == ErrorKind::UnexpectedEof), "{read:?}");
             }
             (name.number, bytes)
         })
